@@ -1,0 +1,3 @@
+"""Webhooks, webfilters and signed enrollment orders for Open edX."""
+
+__version__ = "23.0.0"

@@ -1,0 +1,35 @@
+"""The plugin: what it adds to the LMS and the CMS, and what it does once the apps are loaded.
+
+Imported while the platform's settings load, so nothing here imports a model at the top.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.apps import AppConfig
+from edx_django_utils.plugins.constants import PluginSettings
+
+
+class WebhooksConfig(AppConfig):
+    """The app ``openedx_webhooks``, loaded by the entry points ``lms.djangoapp`` and ``cms.djangoapp``."""
+
+    name = "openedx_webhooks"
+    label = "openedx_webhooks"
+    verbose_name = "OpenEdX Webhooks"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    _settings: ClassVar[dict[str, Any]] = {
+        kind: {PluginSettings.RELATIVE_PATH: f"settings.{kind}"} for kind in ("common", "production", "devstack", "test")
+    }
+    plugin_app: ClassVar[dict[str, Any]] = {
+        PluginSettings.CONFIG: {"lms.djangoapp": _settings, "cms.djangoapp": _settings},
+    }
+
+    def ready(self) -> None:
+        """Register the checks, connect the one receiver to every event, and give wake-ups their runner."""
+        from openedx_webhooks import checks, handlers, wakeup  # noqa: F401, PLC0415
+        from openedx_webhooks.deliveries import engine  # noqa: PLC0415
+
+        handlers.connect()
+        wakeup.register_runner(engine.run_embedded)

@@ -1,0 +1,1 @@
+"""Django system checks; all Warnings, because an Error would stop ``migrate``."""

@@ -1,0 +1,5 @@
+"""The engine."""
+
+
+def run_embedded() -> None:
+    """Drain in a thread."""

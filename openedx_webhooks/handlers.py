@@ -1,0 +1,5 @@
+"""The one receiver of every event."""
+
+
+def connect() -> None:
+    """Connect the receiver to every discovered event."""

@@ -1,0 +1,1 @@
+"""What the plugin mechanism calls while the platform's settings load, one module per settings type."""

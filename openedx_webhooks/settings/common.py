@@ -1,0 +1,13 @@
+"""Defaults, assigned before the site's YAML, so that the YAML wins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from openedx_webhooks import app_settings
+
+
+def plugin_settings(settings: Any) -> None:
+    """Give every setting of ours its default."""
+    for setting in app_settings.all_settings():
+        setattr(settings, setting.name, setting.default)
