@@ -21,6 +21,7 @@ class Migration(migrations.Migration):
                 ('token', models.CharField(max_length=32, null=True, verbose_name='token')),
                 ('until', models.DateTimeField(null=True, verbose_name='held until')),
                 ('marked', models.BooleanField(default=False, verbose_name='marked')),
+                ('wake_at', models.DateTimeField(help_text='For when a wake-up is on its way; saves sending a second one.', null=True, verbose_name='next wake-up')),
             ],
             options={
                 'verbose_name': 'Drain slot',
@@ -39,6 +40,7 @@ class Migration(migrations.Migration):
                 ('body', models.TextField(help_text='JSON, ASCII-escaped, in the default format.', verbose_name='body')),
                 ('other_bodies', models.TextField(help_text='A JSON object: the body in each other encoding that was asked for.', null=True, verbose_name='other bodies')),
                 ('to_fan_out', models.BooleanField(db_index=True, default=False, help_text='Too many webhooks for the request: a drain writes the deliveries.', verbose_name='to fan out')),
+                ('fan_out', models.TextField(help_text='A JSON list of [webhook id, encoding], while it is to fan out.', null=True, verbose_name='fan out to')),
             ],
             options={
                 'verbose_name': 'Event',
@@ -68,6 +70,7 @@ class Migration(migrations.Migration):
                 ('last_success_at', models.DateTimeField(null=True, verbose_name='last success')),
                 ('last_failure_at', models.DateTimeField(null=True, verbose_name='last failure')),
                 ('last_error', models.CharField(blank=True, max_length=255, verbose_name='last error')),
+                ('hold_until', models.DateTimeField(help_text="Nothing is sent before: Retry-After, a probe's pace, a refused address.", null=True, verbose_name='held until')),
                 ('paused_at', models.DateTimeField(null=True, verbose_name='paused')),
                 ('pause_reason', models.CharField(blank=True, max_length=255, verbose_name='reason')),
                 ('refused_at', models.DateTimeField(null=True, verbose_name='address refused')),
@@ -252,6 +255,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('encoding', models.CharField(max_length=20, verbose_name='encoding')),
+                ('size', models.PositiveIntegerField(default=0, help_text='Of the body; bounds a claim.', verbose_name='size in bytes')),
                 ('status', models.CharField(choices=[('pending', 'Pending'), ('leased', 'Leased'), ('delivered', 'Delivered'), ('failed', 'Failed')], default='pending', max_length=10, verbose_name='status')),
                 ('due_at', models.DateTimeField(help_text='While leased: when the lease ends.', verbose_name='next due')),
                 ('token', models.CharField(help_text='The claim that holds the lease.', max_length=32, null=True, verbose_name='token')),

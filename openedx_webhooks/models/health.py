@@ -13,7 +13,7 @@ class WebhookHealth(models.Model):
 
     ``failing_since`` is NULL while it answers. ``paused_at`` parks its deliveries until a person resumes it.
     ``refused_at`` says that the egress policy refuses its address: deliveries park, and one of them is tried
-    every minute, which sends nothing while it is refused.
+    every minute, which sends nothing while it is refused. ``hold_until`` is the database's UTC.
 
     .. no_pii: Says how a server answers.
     """
@@ -26,6 +26,9 @@ class WebhookHealth(models.Model):
     last_success_at = models.DateTimeField(_("last success"), null=True)
     last_failure_at = models.DateTimeField(_("last failure"), null=True)
     last_error = models.CharField(_("last error"), max_length=255, blank=True)
+    hold_until = models.DateTimeField(
+        _("held until"), null=True, help_text=_("Nothing is sent before: Retry-After, a probe's pace, a refused address.")
+    )
     paused_at = models.DateTimeField(_("paused"), null=True)
     pause_reason = models.CharField(_("reason"), max_length=255, blank=True)
     refused_at = models.DateTimeField(_("address refused"), null=True)

@@ -34,6 +34,9 @@ class Event(models.Model):
         db_index=True,
         help_text=_("Too many webhooks for the request: a drain writes the deliveries."),
     )
+    fan_out = models.TextField(
+        _("fan out to"), null=True, help_text=_("A JSON list of [webhook id, encoding], while it is to fan out.")
+    )
 
     class Meta:
         verbose_name = _("Event")
@@ -74,6 +77,7 @@ class Delivery(models.Model):
         "openedx_webhooks.Webhook", on_delete=models.DO_NOTHING, db_constraint=False, related_name="deliveries"
     )
     encoding = models.CharField(_("encoding"), max_length=20)
+    size = models.PositiveIntegerField(_("size in bytes"), default=0, help_text=_("Of the body; bounds a claim."))
     status = models.CharField(_("status"), max_length=10, choices=Status.choices, default=Status.PENDING)
     due_at = models.DateTimeField(_("next due"), help_text=_("While leased: when the lease ends."))
     token = models.CharField(_("token"), max_length=32, null=True, help_text=_("The claim that holds the lease."))
@@ -130,6 +134,9 @@ class DrainSlot(models.Model):
     token = models.CharField(_("token"), max_length=32, null=True)
     until = models.DateTimeField(_("held until"), null=True)
     marked = models.BooleanField(_("marked"), default=False)
+    wake_at = models.DateTimeField(
+        _("next wake-up"), null=True, help_text=_("For when a wake-up is on its way; saves sending a second one.")
+    )
 
     class Meta:
         verbose_name = _("Drain slot")
