@@ -98,6 +98,12 @@ def _schedule(value: Any) -> tuple[float, ...]:
     return tuple(second(v) for v in value)
 
 
+def _writable(value: Any) -> frozenset[str]:
+    if not set(_texts(value)) <= {"username", "email"}:
+        raise ValueError(f"may hold 'username' and 'email' and nothing else; it is {value!r}.")
+    return frozenset(value)
+
+
 DISPATCH = Setting("OPENEDX_WEBHOOKS_DISPATCH", "auto", _choice("auto", "celery", "thread", "none"))
 CELERY_QUEUE = Setting("OPENEDX_WEBHOOKS_CELERY_QUEUE", None, _text_or_none)
 MAX_DRAINS = Setting("OPENEDX_WEBHOOKS_MAX_DRAINS", 1, _integer(1, 16))
@@ -113,7 +119,10 @@ ALLOWED_NETWORKS = Setting("OPENEDX_WEBHOOKS_ALLOWED_NETWORKS", [], _texts)
 PROXY = Setting("OPENEDX_WEBHOOKS_PROXY", None, _text_or_none)
 MAX_BODY = Setting("OPENEDX_WEBHOOKS_MAX_BODY", 256 * 1024, _integer(4 * 1024, 4 * 1024 * 1024))
 RETENTION_DAYS = Setting("OPENEDX_WEBHOOKS_RETENTION_DAYS", 30, _integer(1, 3650))
-FROM_EVENT_BUS = Setting("OPENEDX_WEBHOOKS_FROM_EVENT_BUS", False, _boolean)
+FROM_EVENT_BUS = Setting("OPENEDX_WEBHOOKS_FROM_EVENT_BUS", False, _boolean)FILTER_TIMEOUT = Setting("OPENEDX_WEBHOOKS_FILTER_TIMEOUT", 5, _number(0.1, 30))
+FILTER_BUDGET = Setting("OPENEDX_WEBHOOKS_FILTER_BUDGET", 8, _number(0.1, 60))
+WRITABLE_FIELDS = Setting("OPENEDX_WEBHOOKS_WRITABLE_FIELDS", [], _writable)
+
 
 def all_settings() -> list[Setting[Any]]:
     """Return every setting of this package, in the order of this file."""

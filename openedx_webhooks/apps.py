@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.apps import AppConfig
+from django.conf import settings
 from edx_django_utils.plugins.constants import PluginSettings
 
 
@@ -27,9 +28,13 @@ class WebhooksConfig(AppConfig):
     }
 
     def ready(self) -> None:
-        """Register the checks, connect the one receiver to every event, and give wake-ups their runner."""
+        """Register the checks, merge the filters' step, connect the receiver to every event, give wake-ups a runner."""
         from openedx_webhooks import checks, handlers, wakeup  # noqa: F401, PLC0415
+        from openedx_webhooks.catalog import filters  # noqa: PLC0415
         from openedx_webhooks.deliveries import engine  # noqa: PLC0415
+        from openedx_webhooks.settings import pipelines  # noqa: PLC0415
 
+        filters.load_from_apps()
+        pipelines.merge_into(settings)
         handlers.connect()
         wakeup.register_runner(engine.run_embedded)

@@ -29,6 +29,8 @@ class Failure(StrEnum):
     """The egress policy refuses the address; nothing was sent."""
     URL = "url"
     """The URL can never be called; nothing was sent."""
+    CONFIGURATION = "configuration"
+    """The webhook's secret or custom headers cannot be used; nothing was sent."""
     CONNECTION = "connection"
     """Refused, reset or unreachable."""
     TLS = "tls"
@@ -90,3 +92,42 @@ class Subscription:
     """Globs over course keys; none: every course."""
     organizations: tuple[str, ...] = ()
     """Globs over the organisations of course keys; none: every organisation."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Switch:
+    """What a webfilter does when its receiver does not answer with success."""
+
+    halt: bool = False
+    redirect: str = ""
+    """Where the learner is sent; empty: nowhere, a message alone."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WebfilterSubscription:
+    """A live webfilter, as much of it as asking it and applying its reply needs. Read outside the ORM."""
+
+    webfilter_id: int
+    pattern: str
+    """A filter's class name, a filter_type, or a glob over either."""
+    url: str
+    encoding: Encoding
+    secret: str = field(default="", repr=False)
+    previous_secret: str = field(default="", repr=False)
+    previous_secret_until: datetime | None = None
+    headers: str = field(default="", repr=False)
+    """The operator's own, one ``Name: value`` on each line."""
+    timeout: float | None = None
+    """Seconds; None: ``FILTER_TIMEOUT``."""
+    courses: tuple[str, ...] = ()
+    organizations: tuple[str, ...] = ()
+    filtering: bool = True
+    """Whether ``data`` of its replies is applied."""
+    halting: bool = True
+    """Whether its replies and its failures may halt."""
+    shadow: bool = False
+    """Called and recorded, nothing applied."""
+    allow_html: bool = False
+    on_4xx: Switch = Switch()
+    on_5xx: Switch = Switch()
+    on_request_exception: Switch = Switch()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from openedx_webhooks.settings import pipelines
+
 
 def plugin_settings(settings: Any) -> None:
-    """Nothing to merge yet."""
+    """Merge the pipeline step into the configuration of filters, which the YAML may have replaced whole."""
+    pipelines.merge_into(settings)
