@@ -21,7 +21,8 @@ class WebhooksConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     _settings: ClassVar[dict[str, Any]] = {
-        kind: {PluginSettings.RELATIVE_PATH: f"settings.{kind}"} for kind in ("common", "production", "devstack", "test")
+        kind: {PluginSettings.RELATIVE_PATH: f"settings.{kind}"}
+        for kind in ("common", "production", "devstack", "test")
     }
     plugin_app: ClassVar[dict[str, Any]] = {
         PluginSettings.CONFIG: {"lms.djangoapp": _settings, "cms.djangoapp": _settings},
