@@ -1,0 +1,41 @@
+"""Egress: every request that leaves. Two clients, one address policy, one resolver (docs/decisions).
+
+``concurrent`` (aiohttp) sends deliveries, hundreds at once; ``blocking`` (requests) asks webfilters inside web
+processes. Importing this package imports neither.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import openedx_webhooks
+from openedx_webhooks.exceptions import AddressRefused, InvalidURL
+
+
+def user_agent() -> str:
+    """Return the ``User-Agent`` of everything we send: ``openedx-webhooks/<version>``."""
+    return f"openedx-webhooks/{openedx_webhooks.__version__}"
+
+
+def refusal_of(url: str, allowed_networks: Sequence[str], timeout: float = 2.0) -> AddressRefused | InvalidURL | None:
+    """Return why the URL would be refused from here and now, or None where it would not.
+
+    For a warning on save. A name that cannot be looked up within ``timeout`` seconds gives None: DNS may differ
+    where one saves.
+    """
+    from openedx_webhooks.egress import policy, resolver  # noqa: PLC0415 - importing the room must stay light
+
+    allowed = policy.AllowedNetworks.usable(allowed_networks)[0]
+    try:
+        target = policy.parse_url(url)
+        if target.is_literal:
+            policy.judge(target, target.host, allowed)
+        else:
+            addresses = resolver.shared().resolve(target.host, target.port, time.monotonic() + timeout)
+            resolver.permitted(target.host, addresses, allowed)
+    except (AddressRefused, InvalidURL) as refusal:
+        return refusal
+    except OSError:  # LookupFailed and TimeoutError
+        return None
+    return None

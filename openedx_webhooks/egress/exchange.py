@@ -1,0 +1,84 @@
+"""What both clients share: checked headers, and outcomes in the same words. Pure but for the clock."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+from openedx_webhooks.data import Failure, Outcome, Reply
+from openedx_webhooks.exceptions import AddressRefused, InvalidHeaders
+
+KEEP_ALIVE = 4.0
+"""Seconds that an idle connection is kept. Less than the 5 s after which common servers close theirs: a request
+sent into a connection that is just being closed is lost, and a POST is not sent again unasked."""
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "expect"})
+_LONGEST_DETAIL = 500
+
+
+class Stopwatch:
+    """When an attempt began, and when it must end."""
+
+    __slots__ = ("began", "deadline", "started_at", "timeout")
+
+    def __init__(self, timeout: float) -> None:
+        self.started_at = datetime.now(UTC)
+        self.began = time.monotonic()
+        self.timeout = timeout
+        self.deadline = self.began + timeout
+
+    def left(self) -> float:
+        """Return the seconds left, at least 0."""
+        return max(0.0, self.deadline - time.monotonic())
+
+    def replied(self, reply: Reply) -> Outcome:
+        """Return the outcome of an answer; one that came after the deadline is a timeout, however whole it looks."""
+        duration = time.monotonic() - self.began
+        if duration > self.timeout:
+            return self.timed_out()
+        return Outcome(started_at=self.started_at, duration=duration, reply=reply)
+
+    def timed_out(self) -> Outcome:
+        """Return the outcome of a deadline that passed."""
+        return self.failed(Failure.TIMEOUT, f"No whole answer within {self.timeout:g} s.")
+
+    def refused(self, error: AddressRefused) -> Outcome:
+        """Return the outcome of an address that policy refuses."""
+        return self.failed(Failure.ADDRESS, str(error), error.allow)
+
+    def failed(self, failure: Failure, detail: str, allow: str = "") -> Outcome:
+        """Return the outcome of a failure, with a sentence of at most 500 characters."""
+        return Outcome(
+            started_at=self.started_at,
+            duration=time.monotonic() - self.began,
+            failure=failure,
+            detail=detail[:_LONGEST_DETAIL],
+            allow=allow,
+        )
+
+
+def outgoing_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers to send, without those that the client writes itself.
+
+    The answer is asked for as it is (``identity``): a compressed one could unpack to a gigabyte. Raises
+    InvalidHeaders where a name or a value could end its line and begin another (header injection).
+    """
+    result: dict[str, str] = {}
+    for name, value in headers.items():
+        if not _NAME.fullmatch(name):
+            raise InvalidHeaders(f"The header name {name!r} holds a character that no header name may hold.")
+        if _BAD_VALUE.search(value):
+            raise InvalidHeaders(f"The value of the header {name!r} holds a line break or another control character.")
+        if name.lower() not in _OURS:
+            result[name] = value
+    result["Accept-Encoding"] = "identity"
+    return result
+
+
+def incoming_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return an answer's headers by lower-case name; the last of a repeated one."""
+    return {name.lower(): value for name, value in headers}
