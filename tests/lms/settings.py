@@ -21,7 +21,7 @@ BASE = Path(__file__).parent
 # --- What the platform's common.py sets.
 
 SERVICE_VARIANT = "lms"
-SECRET_KEY = "for tests and the demo alone"  # noqa: S105
+SECRET_KEY = "for tests and the demo alone"
 DEBUG = False
 ALLOWED_HOSTS = ["*"]
 USE_TZ = True

@@ -14,7 +14,7 @@ from opaque_keys.edx.keys import CourseKey
 from tests.lms.samples import send_sample
 
 
-class FailsOnPurpose(Exception):
+class FailsOnPurposeError(Exception):
     """What a view raises after it enrolled somebody."""
 
 
@@ -24,7 +24,7 @@ def enroll_then_fail(request: HttpRequest) -> HttpResponse:
     """``POST /testing/enroll_then_fail`` with ``username`` and ``course_id``: enroll, then raise, which rolls back."""
     user = get_object_or_404(User, username=request.POST["username"])
     CourseEnrollment.enroll(user, CourseKey.from_string(request.POST["course_id"]))
-    raise FailsOnPurpose
+    raise FailsOnPurposeError
 
 
 @csrf_exempt

@@ -115,7 +115,7 @@ class CourseEnrollment(models.Model):
         return course.invitation_only or not course.is_enrollment_open()
 
     @classmethod
-    def enroll(
+    def enroll(  # noqa: PLR0917 - the platform's signature
         cls,
         user: User,
         course_key: CourseKey,

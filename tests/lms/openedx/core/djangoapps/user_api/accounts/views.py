@@ -11,7 +11,7 @@ from openedx.core.djangoapps.user_api.models import UserRetirementStatus
 
 @require_POST
 def deactivate_logout(request: HttpRequest) -> HttpResponse:
-    """``POST /api/user/v1/accounts/deactivate_logout/``: ask for one's own retirement; the e-mail is replaced at once."""
+    """``POST /api/user/v1/accounts/deactivate_logout/``: retire oneself; the e-mail is replaced at once."""
     user = request.user
     if not isinstance(user, User):
         return HttpResponseForbidden()
