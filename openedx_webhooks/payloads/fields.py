@@ -10,6 +10,8 @@ from typing import IO, Any, BinaryIO
 
 import attr
 
+from openedx_webhooks.payloads.redaction import is_credential
+
 BINARY: tuple[Any, ...] = (BinaryIO, IO, IO[bytes], bytes, bytearray, memoryview)
 """Declared types whose value has no place in a body: such a field is left out."""
 
@@ -41,6 +43,11 @@ def fields_of(cls: type) -> tuple[Field, ...]:
             Field(f.name, _resolved(f.type, f.name, hints), f.name if f.init else None) for f in dataclasses.fields(cls)
         ]
     return tuple(field for field in found if not field.name.startswith("_"))
+
+
+def written_fields(cls: type) -> tuple[Field, ...]:
+    """Return the fields that a body holds: neither binary ones nor credentials."""
+    return tuple(f for f in fields_of(cls) if f.declared not in BINARY and not is_credential(f.name))
 
 
 def _init_name(attribute: Any) -> str | None:

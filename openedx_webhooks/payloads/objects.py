@@ -26,7 +26,7 @@ from django.utils.functional import LazyObject, Promise, empty
 from opaque_keys import InvalidKeyError, OpaqueKey
 from opaque_keys.edx.keys import CourseKey, LearningContextKey, UsageKey
 
-from openedx_webhooks.payloads.fields import BINARY, fields_of, is_data_class
+from openedx_webhooks.payloads.fields import is_data_class, written_fields
 from openedx_webhooks.payloads.redaction import is_credential, redact_text
 
 MAX_DEPTH = 24
@@ -240,7 +240,7 @@ def _container(encoder: Encoder) -> Encoder:
 
 
 def _data_class(kind: type) -> Encoder:
-    names = tuple(f.name for f in fields_of(kind) if f.declared not in BINARY and not is_credential(f.name))
+    names = tuple(field.name for field in written_fields(kind))
 
     @_container
     def encode(walk: Walk, value: Any, depth: int) -> dict[str, Any]:
