@@ -33,9 +33,10 @@ class WebhooksConfig(AppConfig):
         from openedx_webhooks import checks, handlers, wakeup  # noqa: F401, PLC0415
         from openedx_webhooks.catalog import filters  # noqa: PLC0415
         from openedx_webhooks.deliveries import engine  # noqa: PLC0415
+        from openedx_webhooks.models import incident  # noqa: PLC0415
         from openedx_webhooks.settings import pipelines  # noqa: PLC0415
 
         filters.load_from_apps()
         pipelines.merge_into(settings)
         handlers.connect()
-        wakeup.register_runner(engine.run_embedded)
+        wakeup.register(runner=engine.run_embedded, report=incident.note)

@@ -1,6 +1,152 @@
-"""The nudge that tells a worker to look at the outbox."""
+"""The nudge that tells a worker to look at the outbox; it may be lost, doubled or late.
+
+``notify`` is called by the request and only sets a flag. One daemon thread per process clears it and does what
+``DISPATCH`` says: publishes the Celery task by name over a bounded connection of its own, or drains in an
+embedded thread. A broker that refuses, or accepts and never answers, is this thread's trouble alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
 from collections.abc import Callable
+from typing import Any
+
+from celery import current_app
+from django.core.signals import request_started
+
+from openedx_webhooks import app_settings
+
+log = logging.getLogger(__name__)
+
+TASK = "openedx_webhooks.tasks.deliver"
+PACE = 0.05
+"""Seconds between two messages of a process; what comes in between shares one."""
+FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0
+"""Seconds to wait after a failed publish: doubled each time up to the longest."""
+BROKER_PATIENCE = 1.0
+"""Seconds for each step of talking to the broker."""
+
+Runner = Callable[[threading.Event], object]
+"""Drains for ever in the calling thread; looks when the event is set, which it clears."""
+Reporter = Callable[[str, str], None]
+"""Takes the kind and the detail of a failure."""
 
 
-def register_runner(run: Callable[..., object]) -> None:
-    """Name what an embedded thread runs."""
+def dispatch() -> str:
+    """Return who drains: ``celery``, ``thread`` or ``none``; decides what ``auto`` means here.
+
+    ``auto`` is Celery, or the embedded thread where Celery is eager (``tutor dev`` has no workers) or has no broker.
+    """
+    chosen = app_settings.DISPATCH()
+    if chosen != "auto":
+        return chosen
+    return "thread" if current_app.conf.task_always_eager or not current_app.conf.broker_url else "celery"
+
+
+def publish(countdown: float = 0.0) -> None:
+    """Send one wake-up to the workers, over a connection that cannot block longer than a few seconds.
+
+    ``countdown`` is in seconds, at most a minute: what waits longer waits in the table, because Redis redelivers a
+    message that waits for longer than its visibility timeout. Raises whatever the transport raises.
+    """
+    options: dict[str, Any] = {"countdown": min(countdown, 60.0)} if countdown > 0 else {"expires": 50}
+    if queue := app_settings.CELERY_QUEUE():
+        options["queue"] = queue
+    with _bounded_connection() as connection:
+        # One try: the next event, and the minute of every worker's bootstep, try again.
+        connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=BROKER_PATIENCE)
+        current_app.send_task(TASK, connection=connection, retry=False, ignore_result=True, **options)
+
+
+def _bounded_connection() -> Any:
+    """Return a private connection to the broker; the shared pool waits for as long as the broker likes."""
+    transport_options = {
+        **(current_app.conf.broker_transport_options or {}),
+        "socket_timeout": BROKER_PATIENCE,
+        "socket_connect_timeout": BROKER_PATIENCE,
+        "retry_on_timeout": False,
+        "max_retries": 0,
+        "connect_timeout": BROKER_PATIENCE,
+        "read_timeout": BROKER_PATIENCE,
+        "write_timeout": BROKER_PATIENCE,
+    }
+    return current_app.connection_for_write(connect_timeout=BROKER_PATIENCE, transport_options=transport_options)
+
+
+class _Waker:
+    """The thread of this process that turns flags into wake-ups."""
+
+    def __init__(self) -> None:
+        self.runner: Runner | None = None
+        self.report: Reporter = lambda kind, detail: log.error("openedx_webhooks: %s: %s", kind, detail)
+        self._pid = -1
+        self._flag = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def notify(self) -> None:
+        if self._pid != os.getpid() or self._thread is None or not self._thread.is_alive():
+            self._start()
+        self._flag.set()
+
+    def _start(self) -> None:
+        """Start the thread for this process, unless another thread just did, or nobody drains from here."""
+        # A fork may have happened while another thread held the lock: a child gets its own.
+        if self._pid != os.getpid():
+            self._pid, self._lock, self._thread, self._flag = os.getpid(), threading.Lock(), None, threading.Event()
+        with self._lock:
+            if self._thread is not None and self._thread.is_alive():
+                return
+            mode = dispatch()
+            if mode == "none" or (mode == "thread" and self.runner is None):
+                return
+            target = self._publish_for_ever if mode == "celery" else self._drain_for_ever
+            self._thread = threading.Thread(target=target, name="openedx-webhooks-wakeup", daemon=True)
+            self._thread.start()
+
+    def _drain_for_ever(self) -> None:
+        assert self.runner is not None
+        self.runner(self._flag)
+
+    def _publish_for_ever(self) -> None:
+        wait = FIRST_WAIT
+        while True:
+            self._flag.wait()
+            self._flag.clear()
+            try:
+                publish()
+            except Exception as error:  # noqa: BLE001  every transport raises errors of its own
+                self.report("wake-up", f"The broker did not take a wake-up: {type(error).__name__}.")
+                self._flag.set()
+                time.sleep(wait)
+                wait = min(wait * 2, LONGEST_WAIT)
+            else:
+                wait = FIRST_WAIT
+                time.sleep(PACE)
+
+
+_waker = _Waker()
+
+
+def notify() -> None:
+    """Have a worker look soon. Sets a flag and returns: a few microseconds, never an error."""
+    try:
+        _waker.notify()
+    except Exception:
+        log.exception("openedx_webhooks: a wake-up could not be asked for")
+
+
+def register(*, runner: Runner, report: Reporter) -> None:
+    """Name what the embedded thread runs and who is told of failures; both live in rooms above this one."""
+    _waker.runner, _waker.report = runner, report
+    request_started.connect(_first_request, dispatch_uid="openedx_webhooks.wakeup")
+
+
+def _first_request(**_signal: Any) -> None:
+    """Where the embedded thread drains, have it look for what an earlier process left, once per process."""
+    request_started.disconnect(dispatch_uid="openedx_webhooks.wakeup")
+    if dispatch() == "thread":
+        notify()

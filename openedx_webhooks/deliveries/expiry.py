@@ -1,0 +1,68 @@
+"""Fail what has been parked for longer than the retention: said with a reason, never deleted unsaid."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from openedx_webhooks import app_settings
+from openedx_webhooks.deliveries.claim import marks
+from openedx_webhooks.deliveries.sql import again
+from openedx_webhooks.models.clock import execute, fetch, microseconds, utc_later_sql, utc_now_sql
+
+log = logging.getLogger(__name__)
+
+PACE = 600.0
+"""Seconds between two looks of one process."""
+CHUNK = 500
+_next_look = 0.0
+
+
+def expire(connection: BaseDatabaseWrapper, *, now: float | None = None) -> int:
+    """Fail parked deliveries that came due more than ``RETENTION_DAYS`` ago; return how many.
+
+    Looks at most once in ten minutes per process; ``now`` is on the monotonic clock.
+    """
+    global _next_look  # noqa: PLW0603
+    now = time.monotonic() if now is None else now
+    if now < _next_look:
+        return 0
+    _next_look = now + PACE
+    expired = sum(_expire(connection, webhook_id) for webhook_id in _parked(connection))
+    if expired:
+        log.warning("openedx_webhooks: %s deliveries expired while their webhooks were parked", expired)
+    return expired
+
+
+def _parked(connection: BaseDatabaseWrapper) -> list[int]:
+    rows = again(
+        lambda: fetch(
+            connection,
+            "SELECT wh.id FROM openedx_webhooks_webhook wh"
+            " LEFT JOIN openedx_webhooks_webhookhealth h ON h.webhook_id = wh.id"
+            " WHERE NOT wh.enabled OR h.paused_at IS NOT NULL OR h.refused_at IS NOT NULL",
+        ),
+        connection=connection,
+    )
+    return [row[0] for row in rows]
+
+
+def _expire(connection: BaseDatabaseWrapper, webhook_id: int) -> int:
+    candidates = (
+        "SELECT id FROM openedx_webhooks_delivery WHERE status = 'pending' AND webhook_id = %s"  # noqa: S608
+        f" AND due_at < {utc_later_sql(connection)} ORDER BY due_at LIMIT {CHUNK}"
+    )
+    expired = 0
+    while rows := again(
+        lambda: fetch(connection, candidates, [webhook_id, microseconds(-86400 * app_settings.RETENTION_DAYS())]),
+        connection=connection,
+    ):
+        ids = [row[0] for row in rows]
+        sql = (
+            "UPDATE openedx_webhooks_delivery SET status = 'failed', reason = 'expired', token = NULL,"  # noqa: S608
+            f" finished_at = {utc_now_sql(connection)} WHERE id IN ({marks(ids)}) AND status = 'pending'"
+        )
+        expired += again(lambda s=sql, i=ids: execute(connection, s, i), connection=connection)  # type: ignore[misc]
+    return expired

@@ -1,0 +1,45 @@
+"""Write the deliveries of events that had too many webhooks for the request."""
+
+from __future__ import annotations
+
+import json
+
+from django.db import transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from openedx_webhooks.data import Encoding
+from openedx_webhooks.deliveries import outbox
+from openedx_webhooks.deliveries.sql import again, read_committed
+from openedx_webhooks.models import Event
+from openedx_webhooks.models.clock import execute, fetch
+
+EVENTS = 20
+"""Events of one look."""
+ROWS = 150
+"""Deliveries of one INSERT; SQLite limits the parameters of a statement."""
+
+
+def fan_out(connection: BaseDatabaseWrapper) -> int:
+    """Write the deliveries of the oldest events that wait for it; return how many events."""
+    sql = f"SELECT id FROM {Event._meta.db_table} WHERE to_fan_out = %s ORDER BY id LIMIT {EVENTS}"  # noqa: S608
+    rows = again(lambda: fetch(connection, sql, [True]), connection=connection)
+    for (event_id,) in rows:
+        again(lambda e=event_id: _fan_out(connection, e), connection=connection)  # type: ignore[misc]
+    return len(rows)
+
+
+def _fan_out(connection: BaseDatabaseWrapper, event_id: int) -> None:
+    """Write one event's deliveries in one transaction, whose first statement sees to it that only one drain does."""
+    table = Event._meta.db_table
+    read_committed(connection)
+    with transaction.atomic(using=connection.alias):
+        taken = f"UPDATE {table} SET to_fan_out = %s WHERE id = %s AND to_fan_out = %s"  # noqa: S608
+        if not execute(connection, taken, [False, event_id, True]):
+            return
+        event = Event.objects.using(connection.alias).get(pk=event_id)
+        sizes = {Encoding.DEFAULT: len(event.body)}
+        sizes |= {Encoding(e): len(body) for e, body in json.loads(event.other_bodies or "{}").items()}
+        targets = [(webhook_id, Encoding(e)) for webhook_id, e in json.loads(event.fan_out or "[]")]
+        for start in range(0, len(targets), ROWS):
+            outbox.insert_deliveries(connection, event_id, targets[start : start + ROWS], sizes)
+        execute(connection, f"UPDATE {table} SET fan_out = NULL WHERE id = %s", [event_id])  # noqa: S608

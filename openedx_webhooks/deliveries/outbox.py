@@ -1,0 +1,111 @@
+"""Write one event and its deliveries: two INSERTs in one atomic block, and nothing else in the request.
+
+Plain SQL, because this is the only work a learner waits for: due times are the database's UTC, and the ORM would
+cost more than the INSERTs. In ``atomic()`` an error stays inside the savepoint, and where there is no transaction
+an event is never there without its deliveries.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from django.db import connections, router, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from openedx_webhooks import app_settings, wakeup
+from openedx_webhooks.data import Encoding, Subscription
+from openedx_webhooks.models import Delivery, Event
+from openedx_webhooks.models.clock import microseconds, utc_later_sql, utc_now_sql
+from openedx_webhooks.payloads import events as payloads
+from openedx_webhooks.payloads import formats
+
+MAX_IN_REQUEST = 50
+"""Matching webhooks above which the request writes the event alone and a drain writes the deliveries."""
+
+
+def record(
+    event_type: str, arguments: Mapping[str, object], metadata: Any, subscriptions: Sequence[Subscription]
+) -> None:
+    """Write an event for the webhooks that want it, and have a worker look once this transaction commits."""
+    payload = payloads.serialize(event_type, arguments, metadata)
+    wanted = [s for s in subscriptions if wants(s, payload)]
+    if not wanted:
+        return
+    alias = router.db_for_write(Delivery)
+    with transaction.atomic(using=alias):
+        _insert(connections[alias], payload, wanted)
+    # For every event: one remembered as registered is lost with the savepoint that it was registered in.
+    transaction.on_commit(wakeup.notify, using=alias, robust=True)
+
+
+def wants(subscription: Subscription, payload: payloads.Payload) -> bool:
+    """Return whether an event's courses are among those that a webhook is limited to.
+
+    One course key of the event that matches suffices; an event without a course is not for a limited webhook.
+    """
+    return _matches(subscription.courses, payload.course_keys) and _matches(
+        subscription.organizations, payload.organizations
+    )
+
+
+def _matches(patterns: Sequence[str], texts: Iterable[str]) -> bool:
+    return not patterns or any(fnmatchcase(text, pattern) for text in texts for pattern in patterns)
+
+
+def _insert(connection: BaseDatabaseWrapper, payload: payloads.Payload, wanted: Sequence[Subscription]) -> None:
+    limit = app_settings.MAX_BODY()
+    bodies = {e: formats.render(payload, e, max_body=limit) for e in {Encoding.DEFAULT, *(s.encoding for s in wanted)}}
+    targets = [(s.webhook_id, s.encoding) for s in wanted]
+    later = len(targets) > MAX_IN_REQUEST
+    event_id = _insert_event(connection, payload, bodies, targets if later else None)
+    if not later:
+        insert_deliveries(connection, event_id, targets, {e: len(body) for e, body in bodies.items()})
+
+
+def _insert_event(
+    connection: BaseDatabaseWrapper,
+    payload: payloads.Payload,
+    bodies: Mapping[Encoding, str],
+    fan_out: Sequence[tuple[int, Encoding]] | None,
+) -> int:
+    others = {e: body for e, body in bodies.items() if e != Encoding.DEFAULT}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {Event._meta.db_table} (message_id, name, event_type, course_keys, body, other_bodies,"  # noqa: S608
+            f" to_fan_out, fan_out, created) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, {utc_now_sql(connection)})",
+            [
+                payload.message_id,
+                payload.name,
+                payload.event_type,
+                "\n".join(payload.course_keys),
+                bodies[Encoding.DEFAULT],
+                json.dumps(others) if others else None,
+                fan_out is not None,
+                None if fan_out is None else json.dumps(fan_out),
+            ],
+        )
+        return int(cursor.lastrowid)
+
+
+def insert_deliveries(
+    connection: BaseDatabaseWrapper,
+    event_id: int,
+    targets: Sequence[tuple[int, Encoding]],
+    sizes: Mapping[Encoding, int],
+) -> None:
+    """Write one pending delivery per target, due when the schedule's first entry says."""
+    now, due = utc_now_sql(connection), utc_later_sql(connection)
+    first = microseconds(app_settings.RETRY_SCHEDULE()[0])
+    row = f"(%s, %s, %s, %s, 'pending', 0, '', '', {now}, {due})"
+    params: list[Any] = []
+    for webhook_id, encoding in targets:
+        params += [event_id, webhook_id, encoding, sizes[encoding], first]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {Delivery._meta.db_table} (event_id, webhook_id, encoding, size, status, attempts,"  # noqa: S608
+            f" last_error, reason, created, due_at) VALUES {', '.join([row] * len(targets))}",
+            params,
+        )

@@ -1,0 +1,112 @@
+"""What becomes of a delivery after an attempt. Pure: decides, and touches nothing.
+
+Source: Standard Webhooks 1.0.0, "Operational considerations": 2xx is success, 410 means disable, everything else,
+3xx included, is a failure and is retried; ``retry-after`` is honoured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+
+from openedx_webhooks.data import Failure, Outcome
+
+LONGEST_RETRY_AFTER = 86400.0
+"""Seconds; a receiver that asks for more gets this."""
+REFUSED_PACE = 60.0
+"""Seconds between two looks at an address that policy refuses; nothing is sent by them."""
+JITTER = 0.1
+"""The share of a delay that chance may add; never earlier than the schedule says."""
+LONGEST_HOLD = 3600.0
+"""Seconds; a ``Retry-After`` holds back the whole webhook for at most this long."""
+_PARKING = frozenset({Failure.ADDRESS, Failure.URL, Failure.CONFIGURATION})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """What to write about one attempt."""
+
+    status: str
+    """A ``Delivery.Status`` value."""
+    counts: bool = True
+    """Whether this was an attempt: a refused address is not one."""
+    delay: float | None = None
+    """With ``pending``: seconds until the next attempt is due."""
+    reason: str = ""
+    """With ``failed``: a ``Delivery.Reason`` value."""
+    error: str = ""
+    """A sentence for the log; empty after a success."""
+    hold: float = 0.0
+    """Seconds for which nothing at all goes to this webhook."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the receiver took it."""
+        return self.status == "delivered"
+
+    @property
+    def refused(self) -> bool:
+        """Whether policy refused the address, so that the delivery is parked."""
+        return not self.counts and self.status == "pending"
+
+
+DELETED = Verdict(status="failed", counts=False, reason="deleted")
+"""For a delivery whose webhook or event is no longer there."""
+
+
+def judge(outcome: Outcome, attempt: int, schedule: Sequence[float], chance: float) -> Verdict:
+    """Return what becomes of a delivery.
+
+    ``attempt`` counts from 1 and includes this one; ``schedule`` holds the seconds before each attempt;
+    ``chance`` is a number from 0 to 1.
+    """
+    if outcome.failure in _PARKING:
+        return Verdict(status="pending", counts=False, delay=0.0, error=outcome.detail, hold=REFUSED_PACE)
+    status = outcome.reply.status if outcome.reply else None
+    if status is not None and 200 <= status < 300:  # noqa: PLR2004
+        return Verdict(status="delivered")
+    if status == 410:  # noqa: PLR2004
+        return Verdict(status="failed", reason="gone", error="The receiver answered 410: the webhook is switched off.")
+    error, wait = describe(outcome), retry_after(outcome)
+    hold = min(wait, LONGEST_HOLD)
+    if attempt >= len(schedule):
+        return Verdict(status="failed", reason="exhausted", error=error, hold=hold)
+    return Verdict(status="pending", delay=max(schedule[attempt] * (1 + JITTER * chance), wait), error=error, hold=hold)
+
+
+def describe(outcome: Outcome) -> str:
+    """Return one readable line about an attempt that did not succeed."""
+    if outcome.reply is None:
+        return outcome.detail or str(outcome.failure)
+    status = outcome.reply.status
+    if 300 <= status < 400:  # noqa: PLR2004
+        target = outcome.reply.headers.get("location", "")
+        return f"Answered {status}, a redirect to {target or 'nowhere'}; redirects are not followed."
+    return f"Answered {status}."
+
+
+def retry_after(outcome: Outcome) -> float:
+    """Return the seconds that the receiver asks to wait, 0 where it does not; RFC 9110, section 10.2.3."""
+    text = outcome.reply.headers.get("retry-after", "").strip() if outcome.reply else ""
+    if text.isascii() and text.isdigit():
+        return min(float(text[:9]), LONGEST_RETRY_AFTER)
+    try:
+        until = parsedate_to_datetime(text)
+    except (TypeError, ValueError):
+        return 0.0
+    return min(max(_seconds_between(outcome.started_at, until), 0.0), LONGEST_RETRY_AFTER)
+
+
+def _seconds_between(start: datetime, end: datetime) -> float:
+    return (end if end.tzinfo else end.replace(tzinfo=start.tzinfo)).timestamp() - start.timestamp()
+
+
+def probe_pace(failures: int) -> float:
+    """Return the seconds to leave a failing webhook alone, after so many failures in a row.
+
+    The first two are taken for chance; then 1, 2, 4 ... up to 30 seconds, so that what waits for a dead receiver
+    does not use up its attempts in a burst.
+    """
+    return 0.0 if failures < 3 else min(2.0 ** (failures - 3), 30.0)  # noqa: PLR2004

@@ -1,0 +1,115 @@
+"""One drain at a time per site: a leased row with a mark, so that no wake-up is stranded.
+
+A wake-up that finds every slot taken marks them and returns. The holder clears the mark before each look and, after
+it has released the slot, checks the mark and takes the slot again. ``MAX_DRAINS`` is the number of slots.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from openedx_webhooks import app_settings
+from openedx_webhooks.deliveries.sql import again
+from openedx_webhooks.models import DrainSlot
+from openedx_webhooks.models.clock import execute, fetch, microseconds, utc_later_sql, utc_now_sql
+
+LEASE = 20.0
+"""Seconds after which the slot of a process that died is free."""
+RENEW = 5.0
+"""Seconds between two renewals by a live holder."""
+_TABLE = DrainSlot._meta.db_table
+
+
+class Slot:
+    """A slot that this drain holds."""
+
+    def __init__(self, connection: BaseDatabaseWrapper, number: int, token: str) -> None:
+        self._connection = connection
+        self._number = number
+        self._token = token
+
+    def renew(self) -> bool:
+        """Hold on for another lease; False where another drain has taken over."""
+        return self._write(f"until = {utc_later_sql(self._connection)}", microseconds(LEASE))
+
+    def clear_mark(self) -> bool:
+        """Forget the wake-ups so far, because a look follows; False where another drain has taken over."""
+        return self._write("marked = %s", False)  # noqa: FBT003
+
+    def release(self) -> bool:
+        """Free the slot; return whether a wake-up came since the mark was cleared."""
+        if not self._write("token = NULL, until = %s", None):
+            return False
+        return self.marked()
+
+    def marked(self) -> bool:
+        """Return whether a wake-up came since the mark was cleared."""
+        sql = f"SELECT marked FROM {_TABLE} WHERE id = %s"  # noqa: S608
+        rows = again(lambda: fetch(self._connection, sql, [self._number]), connection=self._connection)
+        return bool(rows and rows[0][0])
+
+    def _write(self, assignment: str, value: Any) -> bool:
+        sql = f"UPDATE {_TABLE} SET {assignment} WHERE id = %s AND token = %s"  # noqa: S608
+        params = [value, self._number, self._token]
+        return again(lambda: execute(self._connection, sql, params), connection=self._connection) == 1
+
+
+def take(connection: BaseDatabaseWrapper) -> Slot | None:
+    """Take a free slot; where none is free, mark them all and return None."""
+    if slot := _take_any(connection):
+        return slot
+    sql = f"UPDATE {_TABLE} SET marked = %s"  # noqa: S608
+    again(lambda: execute(connection, sql, [True]), connection=connection)
+    # A holder may have released, and checked the mark, between our look and our mark.
+    return _take_any(connection)
+
+
+def _take_any(connection: BaseDatabaseWrapper) -> Slot | None:
+    token = uuid.uuid4().hex
+    for number in range(1, app_settings.MAX_DRAINS() + 1):
+        if _take(connection, number, token):
+            return Slot(connection, number, token)
+    return None
+
+
+def _take(connection: BaseDatabaseWrapper, number: int, token: str) -> bool:
+    now, later = utc_now_sql(connection), utc_later_sql(connection)
+    # A lease that lies further ahead than any lease was written before the clock stepped back.
+    sql = (
+        f"UPDATE {_TABLE} SET token = %s, until = {later} WHERE id = %s"  # noqa: S608
+        f" AND (token IS NULL OR until < {now} OR until > {later})"
+    )
+    params = [token, microseconds(LEASE), number, microseconds(2 * LEASE)]
+    if again(lambda: execute(connection, sql, params), connection=connection):
+        return True
+    # Nothing was changed: the slot is taken, or has never been used on this site.
+    return _create(number, connection.alias) and bool(execute(connection, sql, params))
+
+
+def _create(number: int, alias: str) -> bool:
+    if DrainSlot.objects.using(alias).filter(pk=number).exists():
+        return False
+    try:
+        with transaction.atomic(using=alias):
+            DrainSlot.objects.using(alias).create(pk=number)
+    except IntegrityError:
+        pass
+    return True
+
+
+def plan_wake_up(connection: BaseDatabaseWrapper, seconds: float) -> bool:
+    """Note that a wake-up is on its way; False where one is, that comes no later.
+
+    Keeps the number of messages that wait in the broker at about one, however many drains end.
+    """
+    now, later = utc_now_sql(connection), utc_later_sql(connection)
+    sql = (
+        f"UPDATE {_TABLE} SET wake_at = {later} WHERE id = 1"  # noqa: S608
+        f" AND (wake_at IS NULL OR wake_at <= {now} OR wake_at > {later})"
+    )
+    params = [microseconds(seconds), microseconds(seconds)]
+    return again(lambda: execute(connection, sql, params), connection=connection) == 1

@@ -1,0 +1,66 @@
+"""Celery: the task that drains, and the minute's wake-up that every worker of the site carries."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from celery import bootsteps, current_app, shared_task
+from celery.signals import celeryd_init
+from django.db import DatabaseError
+
+from openedx_webhooks import wakeup
+from openedx_webhooks.deliveries import engine
+
+log = logging.getLogger(__name__)
+
+LONGEST_TIMEOUT = 60.0
+"""Seconds; the longest timeout that a webhook may have."""
+MINUTE = 60.0
+
+
+@shared_task(
+    name=wakeup.TASK,
+    ignore_result=True,
+    acks_late=False,
+    soft_time_limit=engine.SLICE + LONGEST_TIMEOUT + 30,
+    time_limit=engine.SLICE + LONGEST_TIMEOUT + 60,
+)
+def deliver() -> None:
+    """Drain for one slice, then wake up whoever goes on. Losing this task is harmless: the table is the truth."""
+    try:
+        if engine.drain() is not None:
+            engine.wake_for_the_rest()
+    except DatabaseError as error:
+        log.warning("openedx_webhooks: the outbox cannot be drained now: %s", type(error).__name__)
+
+
+class MinuteStep(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Sends one wake-up a minute from every worker: there is no beat in Tutor. Touches no database."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, parent: Any, **kwargs: Any) -> None:
+        super().__init__(parent, **kwargs)
+        self._entry: Any = None
+
+    def start(self, parent: Any) -> None:
+        """Begin with the consumer, also after it has lost and found its broker."""
+        self._send()
+        self._entry = parent.timer.call_repeatedly(MINUTE, self._send)
+
+    def stop(self, parent: Any) -> None:  # noqa: ARG002
+        """Cancel the timer: it outlives the consumer otherwise, one more with each reconnection."""
+        if self._entry is not None:
+            self._entry.cancel()
+            self._entry = None
+
+    @staticmethod
+    def _send() -> None:
+        if wakeup.dispatch() == "celery":
+            wakeup.notify()
+
+
+@celeryd_init.connect(dispatch_uid="openedx_webhooks.tasks.minute")  # type: ignore[untyped-decorator]
+def _carry_the_minute(**_signal: Any) -> None:
+    current_app.steps["consumer"].add(MinuteStep)
