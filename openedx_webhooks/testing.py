@@ -185,7 +185,7 @@ class Receiver:
         """
         with self._changed:
             if not self._changed.wait_for(lambda: happened(list(self._requests)), timeout):
-                came = "".join(f"\n  {r.method} {r.path} {r.message_id} {r.body[:200]!r}" for r in self._requests)
+                came = "".join(f"\n  {r.method} {r.path} {r.message_id} {r.body[:200]!r}" for r in self._requests[-20:])
                 raise AssertionError(
                     f"Waited {timeout:g} s for {what}; {len(self._requests)} came:{came or ' nothing.'}"
                 )
