@@ -16,6 +16,7 @@ from django.db import connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from openedx_webhooks import app_settings, wakeup
+from openedx_webhooks.catalog import events as catalog
 from openedx_webhooks.data import Encoding, Subscription
 from openedx_webhooks.models import Delivery, Event
 from openedx_webhooks.models.clock import microseconds, utc_later_sql, utc_now_sql
@@ -30,7 +31,9 @@ def record(
     event_type: str, arguments: Mapping[str, object], metadata: Any, subscriptions: Sequence[Subscription]
 ) -> None:
     """Write an event for the webhooks that want it, and have a worker look once this transaction commits."""
-    payload = payloads.serialize(event_type, arguments, metadata)
+    entry = catalog.all_events().get(event_type)
+    name = entry.name if entry else event_type
+    payload = payloads.serialize(name, event_type, arguments, metadata)
     wanted = [s for s in subscriptions if wants(s, payload)]
     if not wanted:
         return
