@@ -6,6 +6,7 @@ default, and the system checks name the setting and the mend (``Setting.problem`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -104,6 +105,24 @@ def _writable(value: Any) -> frozenset[str]:
     return frozenset(value)
 
 
+def _secrets(value: Any) -> tuple[str, ...]:
+    """Return the secrets, none where none is set. The message never shows what was given."""
+    values = [value] if isinstance(value, str) else value
+    if value in (None, "", [], ()):
+        return ()
+    if not isinstance(values, Sequence) or not all(isinstance(v, str) and v for v in values):
+        raise ValueError("must be a text, or a list of texts while it rotates, none of them empty.")
+    return tuple(values)
+
+
+def _rate(value: Any) -> str | None:
+    if value in (None, ""):
+        return None
+    if not isinstance(value, str) or not re.fullmatch(r"[1-9][0-9]{0,8}/(second|minute|hour|day|sec|min|[smhd])", value):
+        raise ValueError(f"must be a number per second, minute, hour or day, as 600/minute, or None; it is {value!r}.")
+    return value
+
+
 DISPATCH = Setting("OPENEDX_WEBHOOKS_DISPATCH", "auto", _choice("auto", "celery", "thread", "none"))
 CELERY_QUEUE = Setting("OPENEDX_WEBHOOKS_CELERY_QUEUE", None, _text_or_none)
 MAX_DRAINS = Setting("OPENEDX_WEBHOOKS_MAX_DRAINS", 1, _integer(1, 16))
@@ -123,6 +142,12 @@ FROM_EVENT_BUS = Setting("OPENEDX_WEBHOOKS_FROM_EVENT_BUS", False, _boolean)
 FILTER_TIMEOUT = Setting("OPENEDX_WEBHOOKS_FILTER_TIMEOUT", 5, _number(0.1, 30))
 FILTER_BUDGET = Setting("OPENEDX_WEBHOOKS_FILTER_BUDGET", 8, _number(0.1, 60))
 WRITABLE_FIELDS = Setting("OPENEDX_WEBHOOKS_WRITABLE_FIELDS", [], _writable)
+LERNITO_WEBHOOK_SECRET = Setting("LERNITO_WEBHOOK_SECRET", None, _secrets)
+LERNITO_REQUIRE_STANDARD = Setting("OPENEDX_WEBHOOKS_LERNITO_REQUIRE_STANDARD", False, _boolean)
+LERNITO_CHECK_ACCESS = Setting("OPENEDX_WEBHOOKS_LERNITO_CHECK_ACCESS", False, _boolean)
+LERNITO_THROTTLE_RATE = Setting("OPENEDX_WEBHOOKS_LERNITO_THROTTLE_RATE", "600/minute", _rate)
+LERNITO_MAX_BODY = Setting("OPENEDX_WEBHOOKS_LERNITO_MAX_BODY", 64 * 1024, _integer(1024, 1024 * 1024))
+LERNITO_MAX_COURSES = Setting("OPENEDX_WEBHOOKS_LERNITO_MAX_COURSES", 50, _integer(1, 1000))
 
 
 def all_settings() -> list[Setting[Any]]:

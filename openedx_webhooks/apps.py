@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from django.apps import AppConfig
 from django.conf import settings
-from edx_django_utils.plugins.constants import PluginSettings
+from edx_django_utils.plugins.constants import PluginSettings, PluginURLs
 
 
 class WebhooksConfig(AppConfig):
@@ -26,6 +26,13 @@ class WebhooksConfig(AppConfig):
     }
     plugin_app: ClassVar[dict[str, Any]] = {
         PluginSettings.CONFIG: {"lms.djangoapp": _settings, "cms.djangoapp": _settings},
+        PluginURLs.CONFIG: {
+            "lms.djangoapp": {
+                PluginURLs.NAMESPACE: "lernito",
+                PluginURLs.REGEX: r"^api/lernito/",
+                PluginURLs.RELATIVE_PATH: "lernito.urls",
+            },
+        },
     }
 
     def ready(self) -> None:

@@ -2,8 +2,20 @@
 
 from openedx_webhooks.models.health import WebhookHealth
 from openedx_webhooks.models.incident import Incident
+from openedx_webhooks.models.lernito import LernitoLock, LernitoOrder
 from openedx_webhooks.models.outbox import Attempt, Delivery, DrainSlot, Event
 from openedx_webhooks.models.webfilter import Webfilter
 from openedx_webhooks.models.webhook import Webhook
 
-__all__ = ["Attempt", "Delivery", "DrainSlot", "Event", "Incident", "Webfilter", "Webhook", "WebhookHealth"]
+__all__ = [
+    "Attempt",
+    "Delivery",
+    "DrainSlot",
+    "Event",
+    "Incident",
+    "LernitoLock",
+    "LernitoOrder",
+    "Webfilter",
+    "Webhook",
+    "WebhookHealth",
+]

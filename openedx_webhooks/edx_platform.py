@@ -1,0 +1,160 @@
+"""Everything this package asks of edx-platform, and the only module that imports from it.
+
+The imports stand inside the functions: the CMS, the tests and the management commands load this package where
+the platform's apps are not there. Interfaces: ``common.djangoapps.student.models``,
+``openedx.core.djangoapps.content.course_overviews.models``, ``common.djangoapps.course_modes.models`` and
+``openedx.core.djangoapps.user_api.models``, as Teak to Verawood have them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AbstractBaseUser
+from django.core.exceptions import ObjectDoesNotExist
+from django.utils import timezone
+from opaque_keys.edx.keys import CourseKey
+
+from openedx_webhooks.exceptions import WebhooksError
+
+
+class EnrollmentRefused(WebhooksError):
+    """The platform does not let this person into this course; the message is for the one who asked."""
+
+
+def existing_courses(keys: Iterable[CourseKey]) -> set[str]:
+    """Return the ids, among ``keys``, of courses that exist: from SQL alone, never from the modulestore.
+
+    Compared letter by letter here: MySQL ignores case, and an enrollment under another spelling of a course's
+    id would be one in no course.
+    """
+    from openedx.core.djangoapps.content.course_overviews.models import CourseOverview  # noqa: PLC0415
+
+    wanted = list(keys)
+    found = CourseOverview.objects.filter(id__in=wanted).values_list("id", flat=True)
+    return {str(key) for key in found} & {str(key) for key in wanted}
+
+
+def find_user(email: str) -> Any:
+    """Return the user of an email address, active or not, or None; case does not count on any database.
+
+    MySQL's collation also ignores accents, so what it finds is compared again. Of several, the one with the
+    very spelling wins, then an active one, then the oldest.
+    """
+    users = get_user_model().objects.filter(email__iexact=email)
+    same = [user for user in users if user.email.lower() == email.lower()]
+    return min(same, key=lambda user: (user.email != email, not user.is_active, user.pk), default=None)
+
+
+def is_retired(email: str, user: AbstractBaseUser | None) -> bool:
+    """Return whether this account, or the account that once had this address, is retired or about to be.
+
+    A request for retirement replaces the address at once and keeps the original until the retirement is
+    complete; afterwards only the platform's salted hash of it is left (``is_email_retired``).
+    """
+    from common.djangoapps.student import models as student  # noqa: PLC0415
+    from openedx.core.djangoapps.user_api.models import UserRetirementStatus  # noqa: PLC0415
+
+    if user is not None:
+        return bool(UserRetirementStatus.objects.filter(user_id=user.pk).exists())
+    if UserRetirementStatus.objects.filter(original_email__iexact=email).exists():
+        return True
+    is_email_retired = getattr(student, "is_email_retired", None)
+    return bool(is_email_retired and is_email_retired(email))
+
+
+def course_modes(key: CourseKey) -> set[str]:
+    """Return the slugs of the modes in which a learner can take this course now."""
+    from common.djangoapps.course_modes.models import CourseMode  # noqa: PLC0415
+
+    return {mode.slug for mode in CourseMode.modes_for_course(key)}
+
+
+def default_mode(modes: Collection[str]) -> str:
+    """Return the mode that the platform enrolls into where none is named, given the course's modes."""
+    from common.djangoapps.course_modes.models import CourseMode  # noqa: PLC0415
+
+    default = str(CourseMode.DEFAULT_MODE_SLUG)
+    return next((slug for slug in (default, "audit", "honor") if slug in modes), default)
+
+
+def enroll(user: Any, key: CourseKey, *, mode: str | None, check_access: bool) -> bool:
+    """Enroll a user; return False, and touch nothing, where the user is enrolled already.
+
+    ``is_enrolled`` is asked first: ``enroll`` on an active enrollment would downgrade a verified learner and
+    send CREATED a second time. Raises EnrollmentRefused.
+    """
+    from common.djangoapps.student import models as student  # noqa: PLC0415
+
+    if student.CourseEnrollment.is_enrolled(user, key):
+        return False
+    if not _has_profile(user):
+        raise EnrollmentRefused("The account of this email address has no profile")
+    try:
+        student.CourseEnrollment.enroll(user, key, mode=mode, check_access=check_access)
+    except student.AlreadyEnrolledError:
+        return False
+    except student.CourseEnrollmentException as error:
+        raise EnrollmentRefused(_refusal(error, key)) from error
+    return True
+
+
+def allow(email: str, key: CourseKey, *, check_access: bool) -> bool:
+    """Let whoever gets an account with this address be enrolled; return False where that is so already.
+
+    The platform consumes the allowance when the account becomes active. One that another account has consumed
+    (it changed its address since) is not given out twice. Raises EnrollmentRefused.
+    """
+    from common.djangoapps.student.models import CourseEnrollmentAllowed  # noqa: PLC0415
+
+    allowance = CourseEnrollmentAllowed.objects.filter(email__iexact=email, course_id=key).first()
+    if allowance is None:
+        if check_access:
+            _check_open(key)
+        CourseEnrollmentAllowed.objects.create(email=email, course_id=key, auto_enroll=True)
+        return True
+    if allowance.user_id is not None:
+        raise EnrollmentRefused(f"The allowance for course {key} was used by an account that has another address now")
+    if allowance.auto_enroll:
+        return False
+    allowance.auto_enroll = True
+    allowance.save(update_fields=["auto_enroll"])
+    return True
+
+
+def _has_profile(user: Any) -> bool:
+    """Say no to accounts made on the command line: the platform's events read the name from the profile."""
+    try:
+        return user.profile is not None
+    except ObjectDoesNotExist:
+        return False
+
+
+def _refusal(error: Exception, key: CourseKey) -> str:
+    """Return the sentence for one of the platform's enrollment errors, which mostly carry none themselves."""
+    from common.djangoapps.student import models as student  # noqa: PLC0415
+
+    if isinstance(error, student.EnrollmentClosedError):
+        return f"Enrollment in course {key} is closed"
+    if isinstance(error, student.CourseFullError):
+        return f"Course {key} is full"
+    if isinstance(error, student.NonExistentCourseError):
+        return f"Course {key} does not exist"
+    return str(error) or f"Enrollment in course {key} is not allowed"
+
+
+def _check_open(key: CourseKey) -> None:
+    """Refuse what ``enroll(check_access=True)`` would refuse to somebody without an invitation."""
+    from common.djangoapps.student import models as student  # noqa: PLC0415
+    from openedx.core.djangoapps.content.course_overviews.models import CourseOverview  # noqa: PLC0415
+
+    course = CourseOverview.objects.get(id=key)
+    now = timezone.now()
+    early = course.enrollment_start is not None and now < course.enrollment_start
+    late = course.enrollment_end is not None and now >= course.enrollment_end
+    if course.invitation_only or early or late:
+        raise EnrollmentRefused(f"Enrollment in course {key} is closed")
+    if student.CourseEnrollment.objects.is_course_full(course):
+        raise EnrollmentRefused(f"Course {key} is full")

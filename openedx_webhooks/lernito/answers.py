@@ -1,0 +1,147 @@
+"""The envelope of every answer, and the errors that have a status of their own.
+
+``{"success": true or false, "message": ...}``, spelled byte for byte as the documentation shows it.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import traceback
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db import DatabaseError
+from django.http import Http404, UnreadablePostError
+from rest_framework.exceptions import APIException, MethodNotAllowed, NotFound, Throttled, ValidationError
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+log = logging.getLogger(__name__)
+
+_EMAIL = re.compile(r"[^\s'\"<>(),;=]+@[^\s'\"<>(),;=]+")
+_PERSONAL = ("email", "name", "family", "username")
+
+
+class InvalidSignature(APIException):
+    """Wrong, missing, too old, or no secret to check it with: the client is told one thing."""
+
+    status_code = 401
+    default_detail = "Invalid signature"
+
+
+class Refused(APIException):
+    """An order that was understood and cannot be carried out."""
+
+    status_code = 400
+
+
+class PayloadTooLarge(APIException):
+    """A body over the limit, which is not read."""
+
+    status_code = 413
+
+
+class UnsupportedContentType(APIException):
+    """A body that does not say that it is JSON."""
+
+    status_code = 415
+    default_detail = "Content-Type must be application/json"
+
+
+class EnvelopeRenderer(JSONRenderer):
+    """JSON in ASCII, with a space behind each comma and colon, whatever the site's settings for DRF are."""
+
+    compact = False
+    ensure_ascii = True
+
+
+class AlwaysJSON(BaseContentNegotiation):
+    """No negotiation: an ``Accept`` header or a ``?format=`` cannot turn an answer into an error page."""
+
+    def select_parser(self, request: Request, parsers: Sequence[Any]) -> None:  # noqa: ARG002
+        """Return none: the view reads the body itself."""
+
+    def select_renderer(  # type: ignore[override]
+        self,
+        request: Request,
+        renderers: Iterable[BaseRenderer],
+        format_suffix: str | None = None,  # noqa: ARG002
+    ) -> tuple[BaseRenderer, str]:
+        """Return the only renderer."""
+        renderer = next(iter(renderers))
+        return renderer, renderer.media_type
+
+
+def failure(error: Exception, context: dict[str, Any]) -> Response:
+    """Return the answer to any exception; what nobody expected is a 500, logged with its cause.
+
+    Takes the place of DRF's exception handler, which would mark the whole request's transaction: the view has
+    none, and an order's own is rolled back by then.
+    """
+    known = _known(error)
+    if known is None:
+        log.error("An order failed.\n%s", describe(error, context["view"].personal))
+        return Response({"success": False, "message": "Internal server error"}, status=500)
+    headers = {"Retry-After": str(int(known.wait))} if isinstance(known, Throttled) and known.wait else {}
+    return Response({"success": False, "message": _message(known)}, status=known.status_code, headers=headers)
+
+
+def _known(error: Exception) -> APIException | None:
+    if isinstance(error, Http404):
+        return NotFound()
+    if isinstance(error, UnreadablePostError):
+        return Refused("The body could not be read")
+    return error if isinstance(error, APIException) else None
+
+
+def _message(error: APIException) -> Any:
+    """Return what stands under ``message``: one sentence, or for a body's fields their sentences by name.
+
+    The sentences are fixed and English: a program reads them, and DRF's follow the request's language.
+    """
+    if isinstance(error, ValidationError):
+        return error.detail
+    if isinstance(error, MethodNotAllowed):
+        return "Method not allowed"
+    if isinstance(error, Throttled):
+        return "Too many requests"
+    if isinstance(error, NotFound):
+        return "Not found"
+    return str(error.detail)
+
+
+def describe(error: BaseException, personal: Iterable[str] = ()) -> str:
+    """Return an exception's traceback without anything personal in it.
+
+    A database error quotes rows, so of its text only the number is kept; elsewhere email addresses and the
+    ``personal`` texts are struck out.
+    """
+    text = "".join(_frames(error))
+    for value in sorted({v for v in personal if v}, key=len, reverse=True):
+        text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", "[personal]", text, flags=re.IGNORECASE)
+    return _EMAIL.sub("[email]", text)
+
+
+def personal_texts(data: Any) -> list[str]:
+    """Return the texts of an order that belong to a person, for ``describe`` to strike out."""
+    if not isinstance(data, dict):
+        return []
+    return [value for name in _PERSONAL if isinstance(value := data.get(name), str)]
+
+
+def _frames(error: BaseException) -> Iterable[str]:
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if cause is not None:
+        yield from _frames(cause)
+        yield "which led to\n"
+    yield from traceback.format_tb(error.__traceback__)
+    yield f"{type(error).__module__}.{type(error).__qualname__}: {_text(error)}\n"
+
+
+def _text(error: BaseException) -> str:
+    if isinstance(error, DatabaseError) or "MySQLdb" in type(error).__module__:
+        return str(error.args[0]) if error.args and isinstance(error.args[0], int) else "(text left out)"
+    return str(error)

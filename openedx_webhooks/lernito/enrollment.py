@@ -1,0 +1,163 @@
+"""Carry out an order: every course is checked before the first enrollment, and all of it is one transaction.
+
+Two equal orders at the same instant end in one enrollment and two answers of success: orders for the same
+person wait on a row of our own table, and what still collides (with the learner's own click, say) is tried
+again as a whole.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from django.db import DatabaseError, IntegrityError, OperationalError, transaction
+from django.db.transaction import TransactionManagementError
+from edx_django_utils.cache import RequestCache
+from opaque_keys import InvalidKeyError
+from opaque_keys.edx.keys import CourseKey
+
+from openedx_webhooks import app_settings, edx_platform
+from openedx_webhooks.edx_platform import EnrollmentRefused
+from openedx_webhooks.lernito import records
+from openedx_webhooks.lernito.authentication import Scheme
+from openedx_webhooks.models import LernitoLock
+
+LOCKS = 512
+ATTEMPTS = 6
+_TRY_AGAIN = {1020, 1205, 1213}
+"""MySQL's and MariaDB's numbers: the row changed since it was read, lock wait timeout, deadlock."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """What was asked for, and by whom."""
+
+    email: str
+    course_ids: Sequence[str]
+    mode: str | None = None
+    source: str
+    """The network address that it came from."""
+    scheme: Scheme
+
+
+class Result(StrEnum):
+    """What became of one course."""
+
+    ENROLLED = "enrolled"
+    ALREADY_ENROLLED = "already_enrolled"
+    ALLOWED = "allowed"
+    ALREADY_ALLOWED = "already_allowed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Receipt:
+    """What was done: the documented sentence, and each course's id and result, in the order's order."""
+
+    message: str
+    results: tuple[tuple[str, Result], ...]
+
+
+def place(order: Order) -> Receipt:
+    """Carry out an order, whole or not at all. Raises EnrollmentRefused with the sentence for the client."""
+    keys = _course_keys(order.course_ids)
+    for delay in _delays():
+        try:
+            return _place_once(order, keys)
+        except DatabaseError as error:
+            if not _may_pass(error):
+                raise
+        time.sleep(delay)
+        # The platform remembers within a request who is enrolled where: as of the transaction that died.
+        RequestCache.clear_all_namespaces()
+    return _place_once(order, keys)
+
+
+def _place_once(order: Order, keys: Sequence[CourseKey]) -> Receipt:
+    lock_id = int(records.email_hmac(order.email)[:8], 16) % LOCKS
+    # Made before the transaction: an insert inside it would leave the row locked in a way that deadlocks.
+    LernitoLock.objects.get_or_create(id=lock_id)
+    with transaction.atomic():
+        LernitoLock.objects.select_for_update().get(id=lock_id)
+        receipt = _carry_out(order, keys)
+        records.keep(
+            order.email, source=order.source, scheme=order.scheme, message=receipt.message, results=receipt.results
+        )
+    return receipt
+
+
+def _carry_out(order: Order, keys: Sequence[CourseKey]) -> Receipt:
+    _require_existing(keys)
+    user = edx_platform.find_user(order.email)
+    if edx_platform.is_retired(order.email, user):
+        raise EnrollmentRefused("The account of this email address is retired")
+    if order.mode:
+        _require_mode(order.mode, keys, has_account=user is not None)
+    if user is None:
+        results = tuple((str(key), _allow(order, key)) for key in keys)
+        return Receipt(message=f"Enrollment allowance verified for {len(keys)} course(s)", results=results)
+    results = tuple((str(key), _enroll(user, order, key)) for key in keys)
+    return Receipt(message=f"User enrollment status verified for {len(keys)} course(s)", results=results)
+
+
+def _course_keys(course_ids: Sequence[str]) -> list[CourseKey]:
+    """Return the keys, each once, in the order in which they first come."""
+    keys: dict[str, CourseKey] = {}
+    for course_id in course_ids:
+        try:
+            key = CourseKey.from_string(course_id)
+        except InvalidKeyError as error:
+            raise EnrollmentRefused(f"Invalid course key format: {course_id}") from error
+        keys.setdefault(str(key), key)
+    return list(keys.values())
+
+
+def _require_existing(keys: Sequence[CourseKey]) -> None:
+    existing = edx_platform.existing_courses(keys)
+    for key in keys:
+        if str(key) not in existing:
+            raise EnrollmentRefused(f"Course {key} does not exist")
+
+
+def _require_mode(mode: str, keys: Sequence[CourseKey], *, has_account: bool) -> None:
+    """Refuse a mode that a course has not, or that an allowance cannot carry.
+
+    The platform enrolls by allowance into the default mode; to say success to another one would be a lie.
+    """
+    for key in keys:
+        modes = edx_platform.course_modes(key)
+        if mode not in modes:
+            raise EnrollmentRefused(f"Mode {mode} is not available in course {key}")
+        if not has_account and mode != edx_platform.default_mode(modes):
+            raise EnrollmentRefused(f"Mode {mode} in course {key} needs an account; there is none with this email")
+
+
+def _enroll(user: Any, order: Order, key: CourseKey) -> Result:
+    done = edx_platform.enroll(user, key, mode=order.mode or None, check_access=app_settings.LERNITO_CHECK_ACCESS())
+    return Result.ENROLLED if done else Result.ALREADY_ENROLLED
+
+
+def _allow(order: Order, key: CourseKey) -> Result:
+    done = edx_platform.allow(order.email, key, check_access=app_settings.LERNITO_CHECK_ACCESS())
+    return Result.ALLOWED if done else Result.ALREADY_ALLOWED
+
+
+def _delays() -> Iterator[float]:
+    """Yield the seconds to wait before each further attempt: doubling, with jitter, about 1.5 s in all."""
+    for number in range(ATTEMPTS - 1):
+        yield 0.05 * 2**number * random.uniform(0.5, 1.5)  # noqa: S311
+
+
+def _may_pass(error: DatabaseError) -> bool:
+    """Return whether the same order may succeed a moment later.
+
+    A deadlock that a receiver swallowed shows as TransactionManagementError: the transaction died unseen.
+    """
+    if isinstance(error, (IntegrityError, TransactionManagementError)):
+        return True
+    if not isinstance(error, OperationalError):
+        return False
+    return (error.args[0] if error.args else None) in _TRY_AGAIN or "database is locked" in str(error)

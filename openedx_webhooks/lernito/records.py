@@ -1,0 +1,46 @@
+"""The record of accepted orders: kept in the order's own transaction, found by address, purged by age."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.utils.crypto import salted_hmac
+
+from openedx_webhooks.lernito.authentication import Scheme
+from openedx_webhooks.models import LernitoOrder
+
+_SALT = "openedx_webhooks.lernito.email"
+
+
+def email_hmac(email: str) -> str:
+    """Return the hex HMAC-SHA256 of an email address, in lower case, under a key made from ``SECRET_KEY``."""
+    return salted_hmac(_SALT, email.strip().lower(), algorithm="sha256").hexdigest()
+
+
+def keep(email: str, *, source: str, scheme: Scheme, message: str, results: Iterable[tuple[str, str]]) -> None:
+    """Write one accepted order down. ``results`` are pairs of course id and result."""
+    LernitoOrder.objects.create(
+        source=source[:64],
+        scheme=scheme.value,
+        email_hmac=email_hmac(email),
+        message=message,
+        results="\n".join(f"{course_id} {result}" for course_id, result in results),
+    )
+
+
+def purge(older_than: datetime, limit: int) -> int:
+    """Delete at most ``limit`` orders from before ``older_than`` (aware), the oldest first; return how many.
+
+    A caller repeats it until it returns less than ``limit``: short transactions, whatever has piled up.
+    """
+    old = LernitoOrder.objects.filter(created__lt=older_than).order_by("created", "id")
+    ids = list(old.values_list("id", flat=True)[:limit])
+    LernitoOrder.objects.filter(id__in=ids).delete()
+    return len(ids)
+
+
+def forget(email: str) -> int:
+    """Delete the orders of one email address, for somebody's retirement; return how many."""
+    deleted, _ = LernitoOrder.objects.filter(email_hmac=email_hmac(email)).delete()
+    return deleted

@@ -1,0 +1,61 @@
+"""What an order may look like. The limits keep hostile text away from the database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from openedx_webhooks import app_settings
+
+REQUIRED = {"required": "This field is required"}
+
+
+class _Optional(serializers.CharField):
+    """Text that may be missing, null or blank, up to ``max_length`` characters."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(required=False, allow_null=True, allow_blank=True, **kwargs)
+
+
+class OrderSerializer(serializers.Serializer[dict[str, Any]]):
+    """One enrollment order. Fields that it does not know are passed over."""
+
+    email = serializers.EmailField(
+        max_length=254, error_messages=REQUIRED, help_text="Who is enrolled. Case does not count."
+    )
+    courseIds = serializers.ListField(  # noqa: N815  the documented name
+        child=serializers.CharField(max_length=255),
+        allow_empty=False,
+        error_messages=REQUIRED,
+        help_text="Course ids, as course-v1:OpenedX+DemoX+DemoCourse. One that is repeated counts once.",
+    )
+    name = _Optional(max_length=255, help_text="Accepted and not used: an account gets its name from its owner.")
+    family = _Optional(max_length=255, help_text="Accepted and not used.")
+    username = _Optional(max_length=255, help_text="Accepted and not used: the email address says who is meant.")
+    mode = _Optional(
+        max_length=100,
+        help_text="The course mode to enroll into; without it, the course's default. One of the course's.",
+    )
+
+    def validate_courseIds(self, value: list[str]) -> list[str]:  # noqa: N802  DRF's name for it
+        """Hold the number of courses under the site's limit."""
+        limit = app_settings.LERNITO_MAX_COURSES()
+        if len(value) > limit:
+            raise serializers.ValidationError(f"At most {limit} courses fit in one order")
+        return value
+
+
+class ResultSerializer(serializers.Serializer[dict[str, Any]]):
+    """What became of one course of an order."""
+
+    courseId = serializers.CharField()  # noqa: N815
+    result = serializers.ChoiceField(["enrolled", "already_enrolled", "allowed", "already_allowed"])
+
+
+class AcceptedSerializer(serializers.Serializer[dict[str, Any]]):
+    """The answer to an order that was carried out."""
+
+    success = serializers.BooleanField()
+    message = serializers.CharField()
+    results = ResultSerializer(many=True)
