@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from django.db import models
+from collections.abc import Callable
+from typing import Any
+
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.db import connections, models
+from django.db.models.signals import post_delete
+from django.dispatch import receiver
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from openedx_webhooks import signing
+from openedx_webhooks.catalog import events as catalog
 from openedx_webhooks.data import Encoding
+from openedx_webhooks.egress import policy
+from openedx_webhooks.exceptions import WebhooksError
+from openedx_webhooks.models import lines
+from openedx_webhooks.models.clock import execute, utc_now_sql
+
+MIN_TIMEOUT, MAX_TIMEOUT = 0.1, 60.0
+"""Seconds; what ``OPENEDX_WEBHOOKS_TIMEOUT`` may be as well."""
 
 
 class Webhook(models.Model):
@@ -68,3 +83,71 @@ class Webhook(models.Model):
         if self.use_www_form_encoding:
             return Encoding.FORM
         return Encoding(self.format)
+
+    def clean(self) -> None:
+        """Raise ValidationError, by field and in sentences for the operator, for what could never be delivered.
+
+        An address that the egress policy refuses is none of it: DNS may differ where one saves.
+        """
+        self.event, self.webhook_url = self.event.strip(), self.webhook_url.strip()
+        self.format = self.format or self.Format.LEGACY
+        self.secret = self.secret or signing.generate_secret()
+        errors = {
+            "event": self._event_problem(),
+            "webhook_url": _problem(policy.parse_url, self.webhook_url),
+            "use_www_form_encoding": self._encoding_problem(),
+            "headers": _problem(lines.parse_headers, self.headers),
+            "timeout": self._timeout_problem(),
+            # Not by the field's name: the admin's form does not hold it.
+            NON_FIELD_ERRORS: _problem(signing.decode_secret, self.secret),
+        }
+        found = {name: problem for name, problem in errors.items() if problem}
+        if found:
+            raise ValidationError(found)
+
+    def _event_problem(self) -> str:
+        if catalog.find(self.event) or self._event_is_stored():
+            return ""
+        suggestions = catalog.suggest(self.event)
+        if not suggestions:
+            return gettext("No event of this platform has this name or matches this pattern.")
+        return gettext("No event of this platform has this name or matches this pattern. Did you mean %(names)s?") % {
+            "names": gettext(" or ").join(suggestions)
+        }
+
+    def _event_is_stored(self) -> bool:
+        # A row of another release's event can still be switched off, and edited back.
+        return bool(self.pk) and type(self).objects.filter(pk=self.pk, event=self.event).exists()
+
+    def _encoding_problem(self) -> str:
+        if self.use_www_form_encoding and self.format == self.Format.CLOUDEVENTS:
+            return gettext("CloudEvents are JSON: choose another format, or switch the form encoding off.")
+        return ""
+
+    def _timeout_problem(self) -> str:
+        if self.timeout is None or MIN_TIMEOUT <= self.timeout <= MAX_TIMEOUT:
+            return ""
+        return gettext("A timeout lies between %(min)s and %(max)s seconds.") % {"min": MIN_TIMEOUT, "max": MAX_TIMEOUT}
+
+
+def _problem(parse: Callable[[str], object], text: str | None) -> str:
+    """Return the sentence with which ``parse`` refuses a text; none where it takes it."""
+    try:
+        parse(text or "")
+    except WebhooksError as error:
+        return str(error)
+    return ""
+
+
+_END_DELIVERIES = """
+UPDATE openedx_webhooks_delivery
+   SET status = 'failed', reason = 'deleted', token = NULL, finished_at = {now}
+ WHERE webhook_id = %s AND status IN ('pending', 'leased')
+"""
+
+
+@receiver(post_delete, sender=Webhook, dispatch_uid="openedx_webhooks.end_deliveries")
+def _end_deliveries(instance: Webhook, using: str, **_signal: Any) -> None:
+    """Fail what waits for a deleted webhook, in one statement: nothing would ever claim it, and nothing ends unsaid."""
+    connection = connections[using]
+    execute(connection, _END_DELIVERIES.format(now=utc_now_sql(connection)), [instance.pk])
