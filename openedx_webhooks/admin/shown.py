@@ -1,0 +1,97 @@
+"""What was sent and received, as a person reads it: pretty, and without credentials. Pure but for the models' types."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Container
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import parse_qsl
+
+from openedx_webhooks.data import Encoding
+from openedx_webhooks.models import Attempt, Event
+from openedx_webhooks.payloads.redaction import is_credential
+
+REQUEST_HEADERS = frozenset(
+    {
+        "accept",
+        "content-length",
+        "content-type",
+        "host",
+        "user-agent",
+        "webhook-id",
+        "webhook-signature",
+        "webhook-timestamp",
+    }
+)
+"""Headers of a request whose value is shown. All others are the operator's own: credentials more often than not."""
+HIDDEN = "••••••••"
+_FORMS = (Encoding.FORM, Encoding.LEGACY_FORM)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShownAttempt:
+    """One attempt, as the page shows it."""
+
+    number: int
+    started_at: datetime
+    duration: int
+    url: str
+    status: int | None
+    kind: str
+    """``delivered`` or ``failed``: the colour."""
+    error: str
+    response_headers: str
+    response_body: str
+
+
+def attempt(row: Attempt) -> ShownAttempt:
+    """Return an attempt without what its receiver meant to be kept secret."""
+    return ShownAttempt(
+        number=row.number,
+        started_at=row.started_at,
+        duration=row.duration,
+        url=row.url,
+        status=row.status,
+        kind="delivered" if row.status is not None and 200 <= row.status < 300 else "failed",  # noqa: PLR2004
+        error=row.error,
+        response_headers=headers(row.response_headers),
+        response_body=pretty(row.response_body),
+    )
+
+
+def headers(text: str, shown: Container[str] | None = None) -> str:
+    """Return ``Name: value`` lines with the values hidden that are credentials, or that are not in ``shown``."""
+    return "\n".join(_header(line, shown) for line in text.splitlines())
+
+
+def _header(line: str, shown: Container[str] | None) -> str:
+    name, colon, _value = line.partition(":")
+    key = name.strip().lower()
+    hidden = is_credential(key) or (shown is not None and key not in shown)
+    return f"{name}: {HIDDEN}" if colon and hidden else line
+
+
+def body(event: Event | None, encoding: str) -> str:
+    """Return the body that a delivery sends, spread over lines; the bytes themselves stay as they are."""
+    if event is None:
+        return ""
+    text = event.body
+    if encoding != Encoding.DEFAULT:
+        text = json.loads(event.other_bodies or "{}").get(encoding, "")
+    if encoding in _FORMS:
+        return "\n".join(f"{key} = {value}" for key, value in parse_qsl(text, keep_blank_values=True))
+    return pretty(text)
+
+
+def pretty(text: str) -> str:
+    """Return JSON spread over lines; any other text as it is."""
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return text
+
+
+def clip(text: str, length: int) -> str:
+    """Return a text of at most ``length`` characters, with an ellipsis where it went on."""
+    return text if len(text) <= length else text[: length - 1] + "…"
