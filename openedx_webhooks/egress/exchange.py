@@ -8,28 +8,35 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from openedx_webhooks.data import Failure, Outcome, Reply
+from openedx_webhooks.egress import user_agent
 from openedx_webhooks.exceptions import AddressRefused, InvalidHeaders
 
 KEEP_ALIVE = 4.0
 """Seconds that an idle connection is kept. Less than the 5 s after which common servers close theirs: a request
 sent into a connection that is just being closed is lost, and a POST is not sent again unasked."""
 
+STOPPED = "The sender was stopped before the answer came."
+CUT_OFF = "The connection broke off inside the answer."
+NO_ANSWER = "The connection was closed without an answer."
+
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 _OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "expect"})
 _LONGEST_DETAIL = 500
 
 
 class Stopwatch:
-    """When an attempt began, and when it must end."""
+    """When an attempt began, when it must end, and what it is doing."""
 
-    __slots__ = ("began", "deadline", "started_at", "timeout")
+    __slots__ = ("began", "deadline", "phase", "started_at", "timeout")
 
     def __init__(self, timeout: float) -> None:
         self.started_at = datetime.now(UTC)
         self.began = time.monotonic()
         self.timeout = timeout
         self.deadline = self.began + timeout
+        self.phase = ""
+        """For the sentence about a timeout: ``, while ...``."""
 
     def left(self) -> float:
         """Return the seconds left, at least 0."""
@@ -44,19 +51,19 @@ class Stopwatch:
 
     def timed_out(self) -> Outcome:
         """Return the outcome of a deadline that passed."""
-        return self.failed(Failure.TIMEOUT, f"No whole answer within {self.timeout:g} s.")
+        return self.failed(Failure.TIMEOUT, f"No whole answer within {self.timeout:g} s{self.phase}.")
 
     def refused(self, error: AddressRefused) -> Outcome:
         """Return the outcome of an address that policy refuses."""
         return self.failed(Failure.ADDRESS, str(error), error.allow)
 
     def failed(self, failure: Failure, detail: str, allow: str = "") -> Outcome:
-        """Return the outcome of a failure, with a sentence of at most 500 characters."""
+        """Return the outcome of a failure, with a sentence on one line of at most 500 characters."""
         return Outcome(
             started_at=self.started_at,
             duration=time.monotonic() - self.began,
             failure=failure,
-            detail=detail[:_LONGEST_DETAIL],
+            detail=" ".join(detail[:_LONGEST_DETAIL].split()),
             allow=allow,
         )
 
@@ -67,18 +74,26 @@ def outgoing_headers(headers: Mapping[str, str]) -> dict[str, str]:
     The answer is asked for as it is (``identity``): a compressed one could unpack to a gigabyte. Raises
     InvalidHeaders where a name or a value could end its line and begin another (header injection).
     """
-    result: dict[str, str] = {}
+    result = {"Accept-Encoding": "identity", "User-Agent": user_agent()}
     for name, value in headers.items():
         if not _NAME.fullmatch(name):
             raise InvalidHeaders(f"The header name {name!r} holds a character that no header name may hold.")
         if _BAD_VALUE.search(value):
             raise InvalidHeaders(f"The value of the header {name!r} holds a line break or another control character.")
-        if name.lower() not in _OURS:
-            result[name] = value
-    result["Accept-Encoding"] = "identity"
+        lower = name.lower()
+        if lower == "user-agent":
+            result["User-Agent"] = value
+        elif lower not in _OURS:
+            result[name] = value.strip()
     return result
 
 
-def incoming_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return an answer's headers by lower-case name; the last of a repeated one."""
-    return {name.lower(): value for name, value in headers}
+def incoming_headers(headers: Iterable[tuple[str, str]], charset: str) -> dict[str, str]:
+    """Return an answer's headers by lower-case name, the last of a repeated one, as text that can be stored.
+
+    ``charset`` is what the client read the bytes as; we read them as UTF-8, and what is not becomes U+FFFD.
+    """
+    return {
+        name.lower(): value if value.isascii() else value.encode(charset, "surrogateescape").decode("utf-8", "replace")
+        for name, value in headers
+    }

@@ -7,6 +7,7 @@ the exact name alone, never by a wider network.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from openedx_webhooks.egress.ranges import METADATA, METADATA_HOSTS, IPAddress, 
 from openedx_webhooks.egress.targets import Target, encode_name, parse_url
 from openedx_webhooks.exceptions import AddressRefused, InvalidURL
 
-__all__ = ["AllowedNetworks", "Target", "judge", "parse_url"]
+__all__ = ["AllowedNetworks", "Target", "judge", "judge_unresolved", "parse_url"]
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
@@ -42,29 +43,12 @@ class AllowedNetworks:
         return allowed
 
     @classmethod
-    def usable(cls, entries: Sequence[str]) -> tuple[AllowedNetworks, list[str]]:
+    def usable(cls, entries: Sequence[str]) -> tuple[AllowedNetworks, tuple[str, ...]]:
         """Return what can be read, and one sentence for each entry that cannot.
 
         For the clients: a slip in one entry must neither stop all deliveries nor open anything.
         """
-        networks: list[IPNetwork] = []
-        hosts: set[str] = set()
-        problems: list[str] = []
-        for entry in entries:
-            try:
-                found = _entry(entry)
-            except ValueError as error:
-                problems.append(str(error))
-                continue
-            if isinstance(found, str):
-                hosts.add(found)
-            else:
-                networks.append(found)
-        return cls(
-            networks=tuple(network for network in networks if network.num_addresses > 1),
-            addresses=frozenset(network[0] for network in networks if network.num_addresses == 1),
-            hosts=frozenset(hosts),
-        ), problems
+        return _read(tuple(entries))
 
     def opens(self, address: IPAddress, *, exact_only: bool) -> bool:
         """Return whether an entry for addresses opens this one."""
@@ -92,6 +76,21 @@ def judge(target: Target | str, address: str, allowed: AllowedNetworks) -> None:
         raise AddressRefused(address, refusing, _opening(parsed))
 
 
+def judge_unresolved(target: Target, allowed: AllowedNetworks, *, by_proxy: bool) -> None:
+    """Judge what can be judged before a name is looked up; raise AddressRefused.
+
+    A literal address always. With a proxy, which looks names up where we cannot see it, the names of this host and
+    of metadata services too; what other names resolve to is the proxy's to guard.
+    """
+    if target.is_literal:
+        judge(target, target.host, allowed)
+    elif by_proxy and target.host not in allowed.hosts:
+        if target.host in METADATA_HOSTS:
+            raise AddressRefused(target.host, f"it is {METADATA.reason}", target.host)
+        if target.host == "localhost" or target.host.endswith(".localhost"):
+            raise AddressRefused(target.host, "it is loopback", target.host)
+
+
 def _refusing(address: IPAddress, *, metadata: bool, allowed: AllowedNetworks) -> str | None:
     """Return the reason to refuse, or None."""
     row = METADATA if metadata else special(address)
@@ -112,6 +111,29 @@ def _opening(address: IPAddress) -> str:
     if address.version == _NAT64.version and address in _NAT64 and all(special(i) is None for i in inner(address)):
         return str(_NAT64)
     return str(address)
+
+
+@functools.lru_cache(maxsize=64)
+def _read(entries: tuple[str, ...]) -> tuple[AllowedNetworks, tuple[str, ...]]:
+    networks: list[IPNetwork] = []
+    hosts: set[str] = set()
+    problems: list[str] = []
+    for entry in entries:
+        try:
+            found = _entry(entry)
+        except ValueError as error:
+            problems.append(str(error))
+            continue
+        if isinstance(found, str):
+            hosts.add(found)
+        else:
+            networks.append(found)
+    allowed = AllowedNetworks(
+        networks=tuple(network for network in networks if network.num_addresses > 1),
+        addresses=frozenset(network[0] for network in networks if network.num_addresses == 1),
+        hosts=frozenset(hosts),
+    )
+    return allowed, tuple(problems)
 
 
 def _entry(text: str) -> IPNetwork | str:

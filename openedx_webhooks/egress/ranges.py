@@ -8,6 +8,7 @@ for multicast, site-local, and most IPv6 forms that carry an IPv4 address inside
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 from typing import NamedTuple
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -112,17 +113,29 @@ def inner(address: IPAddress) -> tuple[ipaddress.IPv4Address, ...]:
     if isinstance(address, ipaddress.IPv4Address):
         return ()
     bits = int(address)
-    low, high = bits & 0xFFFFFFFF, bits >> 32
-    if high in _LOW_32:
-        return () if high == 0 and low <= 1 else (ipaddress.IPv4Address(low),)
-    if bits >> 112 == 0x2002:
-        return (ipaddress.IPv4Address(bits >> 80 & 0xFFFFFFFF),)
-    if bits >> 96 == 0x20010000:
-        return (ipaddress.IPv4Address(bits >> 64 & 0xFFFFFFFF), ipaddress.IPv4Address(low ^ 0xFFFFFFFF))
-    if bits >> 80 == 0x0064FF9B0001:
-        spread = (bits >> 64 & 0xFFFF) << 16 | bits >> 40 & 0xFFFF  # RFC 6052 leaves out bits 64 to 71
-        return (ipaddress.IPv4Address(low), ipaddress.IPv4Address(spread))
+    if bits <= 1:  # :: and ::1 carry nothing
+        return ()
+    for network, carried in _CARRIERS:
+        if address in network:
+            return tuple(ipaddress.IPv4Address(number & 0xFFFFFFFF) for number in carried(bits))
     return ()
 
 
-_LOW_32 = {int(ipaddress.IPv6Address(prefix)) >> 32 for prefix in ("::", "::ffff:0:0", "::ffff:0:0:0", "64:ff9b::")}
+def _last(bits: int) -> tuple[int, ...]:
+    return (bits,)
+
+
+def _nat64_48(bits: int) -> tuple[int, ...]:
+    """Read both layouts: at the end (a /96 inside), and behind the /48 with bits 64 to 71 left out."""
+    return bits, (bits >> 64 & 0xFFFF) << 16 | bits >> 40 & 0xFFFF
+
+
+_CARRIERS: tuple[tuple[ipaddress.IPv6Network, Callable[[int], tuple[int, ...]]], ...] = (
+    (ipaddress.IPv6Network("::/96"), _last),
+    (ipaddress.IPv6Network("::ffff:0:0/96"), _last),
+    (ipaddress.IPv6Network("::ffff:0:0:0/96"), _last),
+    (ipaddress.IPv6Network("64:ff9b::/96"), _last),
+    (ipaddress.IPv6Network("64:ff9b:1::/48"), _nat64_48),
+    (ipaddress.IPv6Network("2002::/16"), lambda bits: (bits >> 80,)),
+    (ipaddress.IPv6Network("2001::/32"), lambda bits: (bits >> 64, bits ^ 0xFFFFFFFF)),
+)

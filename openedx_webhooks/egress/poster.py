@@ -1,0 +1,197 @@
+"""One POST on an event loop, by aiohttp: judged, bounded in time and in bytes.
+
+aiohttp does not send a POST a second time by itself: it repeats only idempotent methods on a kept connection that
+turned out to be closed. Nor do we: a lost request is an outcome like any other, for the caller's schedule to repeat
+under the same ``webhook-id``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from openedx_webhooks.data import Failure, Outcome, Reply, Request
+from openedx_webhooks.egress import resolver
+from openedx_webhooks.egress.exchange import (
+    CUT_OFF,
+    KEEP_ALIVE,
+    NO_ANSWER,
+    Stopwatch,
+    incoming_headers,
+    outgoing_headers,
+)
+from openedx_webhooks.egress.policy import AllowedNetworks, Target, judge, judge_unresolved, parse_url
+from openedx_webhooks.egress.trust import tls_context
+from openedx_webhooks.exceptions import AddressRefused, InvalidHeaders, InvalidURL
+
+_AUTO_HEADERS = ("User-Agent", "Accept", "Content-Type")
+
+
+@dataclass(frozen=True, slots=True)
+class _Exchange:
+    target: Target
+    watch: Stopwatch
+
+
+_exchange: ContextVar[_Exchange] = ContextVar("exchange")
+"""The exchange of the running task: aiohttp tells the maker of the socket its address alone, not the name."""
+
+
+class Poster:
+    """Sends requests over kept connections. Made, used and closed on one event loop.
+
+    ``keep_body`` is the number of bytes kept of an answer; the rest is not read. Without a ``proxy`` every address
+    is judged at the moment its connection is made. With one, the proxy looks names up: see ``judge_unresolved``.
+    """
+
+    def __init__(self, allowed: AllowedNetworks, proxy: str | None, keep_body: int) -> None:
+        self._allowed = allowed
+        self._proxy = URL(proxy) if proxy else None
+        self._keep_body = keep_body
+        self._session = self._new_session()
+
+    async def close(self) -> None:
+        """Close the kept connections."""
+        await self._session.close()
+
+    async def post(self, request: Request) -> Outcome:
+        """Return how a request ended. What it raises is a slip of ours, or CancelledError."""
+        watch = Stopwatch(request.timeout)
+        try:
+            target = parse_url(request.url)
+            headers = outgoing_headers(request.headers)
+            judge_unresolved(target, self._allowed, by_proxy=self._proxy is not None)
+            _exchange.set(_Exchange(target, watch))
+            async with asyncio.timeout(request.timeout):
+                reply = await self._reply(target, headers, request.body)
+            return watch.replied(reply)
+        except (InvalidURL, InvalidHeaders) as error:
+            return watch.failed(Failure.URL, str(error))
+        except AddressRefused as error:
+            return watch.refused(error)
+        except TimeoutError:
+            return watch.timed_out()
+        except (aiohttp.ClientError, OSError) as error:
+            return watch.failed(*_meaning(error))
+
+    async def _reply(self, target: Target, headers: dict[str, str], body: bytes) -> Reply:
+        response = await self._session.post(
+            URL(target.url, encoded=True), data=body, headers=headers, allow_redirects=False, proxy=self._proxy
+        )
+        try:
+            kept, whole = await self._first_bytes(response.content)
+        except BaseException:
+            response.close()
+            raise
+        if whole:
+            response.release()
+        else:
+            response.close()
+        received = incoming_headers(response.headers.items(), "utf-8")
+        return Reply(status=response.status, headers=received, body=kept, truncated=not whole)
+
+    async def _first_bytes(self, content: aiohttp.StreamReader) -> tuple[bytes, bool]:
+        """Return the bytes to keep, and whether they are the whole body."""
+        parts: list[bytes] = []
+        room = self._keep_body
+        while not content.at_eof():
+            part = await content.read(room + 1)
+            parts.append(part)
+            room -= len(part)
+            if room < 0:
+                return b"".join(parts)[: self._keep_body], False
+        return b"".join(parts), True
+
+    def _new_session(self) -> aiohttp.ClientSession:
+        direct = self._proxy is None
+        connector = aiohttp.TCPConnector(
+            limit=0,
+            use_dns_cache=False,
+            resolver=_Names(self._allowed if direct else None),
+            socket_factory=self._judged_socket if direct else None,
+            ssl=tls_context(),
+            keepalive_timeout=KEEP_ALIVE,
+        )
+        return aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            auto_decompress=False,
+            skip_auto_headers=_AUTO_HEADERS,
+            timeout=aiohttp.ClientTimeout(total=None),  # its own would round 15 s up to a whole second
+            read_bufsize=self._keep_body,
+        )
+
+    def _judged_socket(self, info: Any) -> socket.socket:
+        """Make the socket for an address if policy allows it: the last moment before the connection."""
+        family, kind, protocol, _, address = info
+        judge(_exchange.get().target, address[0], self._allowed)
+        return socket.socket(family, kind, protocol)
+
+
+class _Names(AbstractResolver):
+    """Hands aiohttp's lookups to our own threads, and keeps the refused addresses of a mixed answer back."""
+
+    def __init__(self, allowed: AllowedNetworks | None) -> None:
+        """Judge by ``allowed``; None where the names are the proxy's, which is not judged."""
+        self._allowed = allowed
+
+    async def resolve(
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - aiohttp's signature
+    ) -> list[ResolveResult]:
+        watch = _exchange.get().watch
+        watch.phase = ", while the name was being looked up"
+        addresses: Sequence[str] = await resolver.shared().resolve_async(host, port)
+        watch.phase = ""
+        if self._allowed is not None:
+            addresses = resolver.permitted(host, addresses, self._allowed)
+        return [_result(host, address, port) for address in addresses]
+
+    async def close(self) -> None:
+        """Nothing to close: the threads are the process's."""
+
+
+def _result(host: str, address: str, port: int) -> ResolveResult:
+    return ResolveResult(
+        hostname=host,
+        host=address,
+        port=port,
+        family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+        proto=socket.IPPROTO_TCP,
+        flags=socket.AI_NUMERICHOST,
+    )
+
+
+def _meaning(error: Exception) -> tuple[Failure, str]:
+    """Return what a network error means, and a sentence about it."""
+    for kind, failure, sentence in _MEANINGS:
+        if isinstance(error, kind):
+            return failure, sentence.format(error=error)
+    return Failure.CONNECTION, str(error) or repr(error)
+
+
+# The first that fits: aiohttp's errors are each other's subclasses.
+_MEANINGS: tuple[tuple[type[Exception], Failure, str], ...] = (
+    (aiohttp.ClientConnectorDNSError, Failure.DNS, "{error.os_error}"),
+    (resolver.LookupFailed, Failure.DNS, "{error}"),
+    (aiohttp.ClientConnectorCertificateError, Failure.TLS, "TLS failed: {error.certificate_error}"),
+    (aiohttp.ClientSSLError, Failure.TLS, "TLS failed: {error.os_error}"),
+    (ssl.SSLError, Failure.TLS, "TLS failed: {error}"),
+    (aiohttp.ClientConnectorError, Failure.CONNECTION, "Cannot connect to {error.host}:{error.port}: {error.os_error}"),
+    (aiohttp.ServerDisconnectedError, Failure.CONNECTION, NO_ANSWER),
+    (aiohttp.ClientPayloadError, Failure.CONNECTION, CUT_OFF),
+    (aiohttp.ClientHttpProxyError, Failure.CONNECTION, "The proxy refused: {error.status} {error.message}"),
+    (aiohttp.ClientResponseError, Failure.PROTOCOL, "The answer is not HTTP: {error.message}"),
+)
