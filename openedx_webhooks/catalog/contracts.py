@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
+from urllib.parse import urlsplit
 
 from openedx_webhooks.catalog.filters import Filter, Halt
 
@@ -101,6 +102,19 @@ def template_parameter(halt: Halt) -> str:
     """Return the parameter that names the template an exception renders; empty where it renders none."""
     names = (p.name for p in halt.parameters)
     return next((n for n in names if n == "template_name" or n.endswith("_template")), "")
+
+
+def is_redirect_url(text: str) -> bool:
+    """Return whether a learner may be sent there: http, https, or a path of this site."""
+    if any(c.isspace() or not c.isprintable() or c == "\\" for c in text):
+        return False
+    if text.startswith("/"):
+        return not text.startswith("//")
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def _generic(found: Filter) -> Contract:

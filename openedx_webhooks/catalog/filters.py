@@ -6,6 +6,7 @@ may do with each is declared in ``contracts``.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import importlib.util
 import inspect
@@ -96,6 +97,15 @@ def find(pattern: str) -> tuple[Filter, ...]:
     """Return the filters that a name, a filter_type, or a glob over either (``Course*``, ``*``) names."""
     known = all_filters().values()
     return tuple(f for f in known if fnmatchcase(f.name, pattern) or fnmatchcase(f.filter_type, pattern))
+
+
+def suggest(text: str, n: int = 3) -> list[str]:
+    """Return up to ``n`` existing names or filter types that someone who typed ``text`` may have meant."""
+    known = all_filters()
+    spelled = {f.name.lower(): f.name for f in known.values()} | {t: t for t in known}
+    typed = text.strip().lower()
+    pool = [key for key in spelled if ("." in key) == ("." in typed)]
+    return [spelled[key] for key in difflib.get_close_matches(typed, pool, n)]
 
 
 def load_from_apps() -> None:

@@ -1,5 +1,6 @@
 """The tables: what an operator configures, the outbox, and the health of each webhook."""
 
+from openedx_webhooks.models.filter_call import FilterCall, WebfilterCounter
 from openedx_webhooks.models.health import WebhookHealth
 from openedx_webhooks.models.incident import Incident
 from openedx_webhooks.models.lernito import LernitoLock, LernitoOrder
@@ -12,10 +13,12 @@ __all__ = [
     "Delivery",
     "DrainSlot",
     "Event",
+    "FilterCall",
     "Incident",
     "LernitoLock",
     "LernitoOrder",
     "Webfilter",
+    "WebfilterCounter",
     "Webhook",
     "WebhookHealth",
 ]

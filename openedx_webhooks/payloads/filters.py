@@ -1,0 +1,178 @@
+"""The arguments of one filter as a body: what the receiver of a webfilter is asked about.
+
+One key per argument; the learner goes as ``user`` and ``profile``, in allow-listed fields. Objects that have
+no JSON form by themselves (blocks, fragments, grades, forms) go as the few facts that name them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any
+
+from django.core.exceptions import ObjectDoesNotExist
+from django.db.models import Model, QuerySet
+from django.http import QueryDict
+
+from openedx_webhooks.catalog.contracts import Contract
+from openedx_webhooks.catalog.filters import Filter
+from openedx_webhooks.data import Encoding
+from openedx_webhooks.payloads import formats
+from openedx_webhooks.payloads.events import Payload
+from openedx_webhooks.payloads.objects import Walk
+
+USER_FIELDS = ("id", "username", "email", "first_name", "last_name", "is_active", "last_login", "date_joined")
+PROFILE_FIELDS = (
+    "id", "user_id", "name", "language", "location", "year_of_birth", "gender", "level_of_education",
+    "mailing_address", "city", "country", "state", "goals", "bio", "profile_image_uploaded_at", "phone_number",
+)  # fmt: skip
+MODEL_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "courseenrollment": ("id", "user_id", "course_id", "created", "is_active", "mode"),
+    "courseusergroup": ("id", "name", "course_id", "group_type"),
+    "cohortmembership": ("id", "user_id", "course_user_group_id", "course_id"),
+    "certificatetemplate": ("id", "name", "organization_id", "course_key", "mode"),
+}
+"""By a model's name: the columns that leave. Of any other model, its label and primary key do."""
+
+ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
+    "fragment": ("content",),
+    "grade": ("percent", "passed", "letter_grade"),
+    "form_desc": ("method", "submit_url"),
+    "current_provider": ("provider_id", "name", "skip_registration_form"),
+    "course_mode_data": ("slug", "name", "currency", "sku"),
+}
+"""By the name of an argument: the attributes of an object that leave."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FilterPayload:
+    """One call of a filter, read once; the body of every encoding is written from it."""
+
+    message_id: str
+    current: Payload
+    legacy: Payload
+    bodies: dict[Encoding, bytes] = field(default_factory=dict)
+
+    def body(self, encoding: Encoding, *, max_body: int) -> bytes:
+        """Return the body in one encoding, ASCII, written once however many webfilters ask for it."""
+        if encoding not in self.bodies:
+            is_legacy = encoding in (Encoding.LEGACY, Encoding.LEGACY_FORM)
+            payload = self.legacy if is_legacy else self.current
+            self.bodies[encoding] = formats.render(payload, encoding, max_body=max_body).encode()
+        return self.bodies[encoding]
+
+
+def read(found: Filter, contract: Contract, arguments: Mapping[str, Any], message_id: str) -> FilterPayload:
+    """Read a filter's arguments, whatever they hold; never evaluates a QuerySet.
+
+    The learner's profile is read from the database where it is not loaded yet.
+    """
+    now = datetime.now(UTC)
+    walk = Walk()
+    tree = {name: walk.argument(name, _shown(name, arguments[name])) for name in _sent(contract, arguments)}
+    if isinstance(arguments.get("org"), str):
+        walk.organizations.add(arguments["org"])
+    people = _people(walk, contract, arguments)
+    current = Payload(
+        name=found.name,
+        event_type=found.filter_type,
+        message_id=message_id,
+        course_keys=tuple(sorted(walk.course_keys)),
+        organizations=tuple(sorted(walk.organizations)),
+        tree={**people, **tree},
+        metadata=_metadata(found.filter_type, now, message_id, walk.notes),
+        class_names=MappingProxyType({}),
+    )
+    return FilterPayload(message_id=message_id, current=current, legacy=_legacy(current, found, now))
+
+
+def learner(contract: Contract, arguments: Mapping[str, Any]) -> Model | None:
+    """Return the account that a filter is about; None where there is none, or nobody is logged in."""
+    name, _, attribute = contract.learner.partition(".")
+    value = arguments.get(name)
+    if attribute:
+        value = getattr(value, attribute, None)
+    return value if isinstance(value, Model) else None
+
+
+def profile_of(user: Model) -> Model | None:
+    """Return a user's profile, or None where the user has none."""
+    try:
+        found = getattr(user, "profile", None)
+    except ObjectDoesNotExist:
+        return None
+    return found if isinstance(found, Model) else None
+
+
+def _metadata(event_type: str, now: datetime, message_id: str, notes: list[str]) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"event_type": event_type, "time": now, "id": message_id}
+    return {**metadata, "notes": list(notes)} if notes else metadata
+
+
+def _sent(contract: Contract, arguments: Mapping[str, Any]) -> list[str]:
+    withheld = {*contract.withheld, contract.learner}
+    return [name for name in arguments if name not in withheld]
+
+
+def _people(walk: Walk, contract: Contract, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    if not contract.learner:
+        return {}
+    user = learner(contract, arguments)
+    profile = profile_of(user) if user is not None else None
+    return {
+        "user": walk.argument("user", user and _columns(user, USER_FIELDS)),
+        "profile": walk.argument("profile", profile and _columns(profile, PROFILE_FIELDS)),
+    }
+
+
+def _columns(row: Model, names: tuple[str, ...]) -> dict[str, Any]:
+    """Return the columns of a row that are loaded: reading a deferred one would be a query."""
+    present = row.__dict__
+    if "_wrapped" in present:
+        present = present["_wrapped"].__dict__
+    return {name: present[name] for name in names if name in present}
+
+
+def _shown(name: str, value: Any) -> Any:
+    """Return what of an argument is walked: for objects that have no JSON form, the facts that name them."""
+    if isinstance(value, QueryDict):
+        return {key: values[0] if len(values) == 1 else values for key, values in value.lists()}
+    if isinstance(value, QuerySet):
+        return {"model": value.model._meta.label_lower}  # noqa: SLF001  Django's documented API
+    if isinstance(value, Model):
+        columns = MODEL_FIELDS.get(value._meta.model_name or "")  # noqa: SLF001
+        return _columns(value, columns) if columns else value
+    if getattr(value, "scope_ids", None) is not None:
+        return _block(value)
+    attributes = ATTRIBUTES.get(name, ())
+    if attributes and not isinstance(value, (dict, list, str, int, float, type(None))):
+        return {attribute: getattr(value, attribute, None) for attribute in attributes}
+    return value
+
+
+def _block(block: Any) -> dict[str, Any]:
+    return {
+        "usage_key": getattr(block.scope_ids, "usage_id", None),
+        "block_type": getattr(block.scope_ids, "block_type", None),
+        "display_name": _quietly(lambda: block.display_name),
+    }
+
+
+def _quietly(get: Callable[[], Any]) -> Any:
+    try:
+        return get()
+    except Exception:  # noqa: BLE001  a block's field is read from its own store, which may fail in its own way
+        return None
+
+
+def _legacy(current: Payload, found: Filter, now: datetime) -> Payload:
+    """Return the body as openedx-webhooks before 23 shaped it: a form's fields at the top, the class name."""
+    tree: dict[str, Any] = {}
+    for name, value in current.tree.items():
+        is_form = name == "form_data" and isinstance(value, Mapping)
+        if value is not None or name not in ("user", "profile"):
+            tree |= value if is_form else {name: value}
+    metadata = {"event_type": found.name, "time": now.replace(tzinfo=None)}
+    return replace(current, tree=tree, metadata=metadata, class_names={name: name for name in tree})

@@ -1,0 +1,48 @@
+"""What of a change is kept in the record: enough to understand it, without the learner's personal data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from openedx_webhooks.payloads.redaction import is_credential, redact
+from openedx_webhooks.webfilters.changes import Change
+
+PERSONAL = frozenset({"user", "profile", "form_data", "message_context", "enrollments_data"})
+"""Arguments whose values are personal data."""
+MAX_VALUE = 255
+"""Characters of one value."""
+MAX_CHANGES = 50
+
+
+def masked(changes: Iterable[Change]) -> str:
+    """Return the changes as JSON for the record; empty where there are none."""
+    shown = [_masked(change) for change in changes]
+    if not shown:
+        return ""
+    if len(shown) > MAX_CHANGES:
+        shown = [*shown[:MAX_CHANGES], {"path": f"and {len(shown) - MAX_CHANGES} more"}]
+    return json.dumps(shown)
+
+
+def _masked(change: Change) -> dict[str, Any]:
+    argument, _, rest = change.path.partition(".")
+    if any(is_credential(name) for name in rest.split(".")):
+        return {"path": change.path, "before": "[redacted]", "after": "[redacted]"}
+    hide = _initial if argument in PERSONAL else _clipped
+    return {"path": change.path, "before": hide(change.before), "after": hide(change.after)}
+
+
+def _initial(value: Any) -> Any:
+    """Return the first character and the length of a text; other kinds of values by their kind alone."""
+    if value is None or isinstance(value, bool) or value == "":
+        return value
+    if isinstance(value, str):
+        return f"{value[0]}\u2026 ({len(value)} characters)"
+    return f"[{type(value).__name__}]"
+
+
+def _clipped(value: Any) -> Any:
+    text = json.dumps(redact(value))
+    return redact(value) if len(text) <= MAX_VALUE else f"{text[:MAX_VALUE]}\u2026"
