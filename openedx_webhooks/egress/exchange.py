@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import time
 from collections.abc import Iterable, Mapping
@@ -76,16 +77,23 @@ def outgoing_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """
     result = {"Accept-Encoding": "identity", "User-Agent": user_agent()}
     for name, value in headers.items():
-        if not _NAME.fullmatch(name):
-            raise InvalidHeaders(f"The header name {name!r} holds a character that no header name may hold.")
         if _BAD_VALUE.search(value):
             raise InvalidHeaders(f"The value of the header {name!r} holds a line break or another control character.")
-        lower = name.lower()
-        if lower == "user-agent":
-            result["User-Agent"] = value
-        elif lower not in _OURS:
-            result[name] = value.strip()
+        sent_as = _sent_as(name)
+        if sent_as:
+            result[sent_as] = value.strip()
     return result
+
+
+@functools.lru_cache(maxsize=1024)
+def _sent_as(name: str) -> str:
+    """Return the name to send a header under; nothing for one of ours."""
+    if not _NAME.fullmatch(name):
+        raise InvalidHeaders(f"The header name {name!r} holds a character that no header name may hold.")
+    lower = name.lower()
+    if lower in _OURS:
+        return ""
+    return "User-Agent" if lower == "user-agent" else name
 
 
 def incoming_headers(headers: Iterable[tuple[str, str]], charset: str) -> dict[str, str]:
@@ -93,7 +101,8 @@ def incoming_headers(headers: Iterable[tuple[str, str]], charset: str) -> dict[s
 
     ``charset`` is what the client read the bytes as; we read them as UTF-8, and what is not becomes U+FFFD.
     """
-    return {
-        name.lower(): value if value.isascii() else value.encode(charset, "surrogateescape").decode("utf-8", "replace")
-        for name, value in headers
-    }
+    return {name.lower(): value if value.isascii() else _reread(value, charset) for name, value in headers}
+
+
+def _reread(value: str, charset: str) -> str:
+    return value.encode(charset, "surrogateescape").decode("utf-8", "replace")

@@ -69,7 +69,8 @@ class Poster:
         try:
             target = parse_url(request.url)
             headers = outgoing_headers(request.headers)
-            judge_unresolved(target, self._allowed, by_proxy=self._proxy is not None)
+            if self._proxy is not None:  # without one the socket's maker judges
+                judge_unresolved(target, self._allowed, by_proxy=True)
             _exchange.set(_Exchange(target, watch))
             async with asyncio.timeout(request.timeout):
                 reply = await self._reply(target, headers, request.body)
