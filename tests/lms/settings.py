@@ -30,6 +30,7 @@ USE_I18N = True
 ROOT_URLCONF = "tests.lms.urls"
 LOGIN_URL = "/login"
 STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE / "demo" / "static"]
 DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
 DATA_UPLOAD_MAX_MEMORY_SIZE = None
 AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.AllowAllUsersModelBackend"]
@@ -62,6 +63,7 @@ MIDDLEWARE = [
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE / "demo" / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [

@@ -1,0 +1,1 @@
+"""The demo: the stand-in LMS with pages, a webhook for every event, and an inbox that shows what arrives."""
