@@ -1,4 +1,4 @@
-"""Which webhooks are live: an in-process snapshot, so that an event nobody subscribed to costs no query.
+"""Which webhooks and webfilters are live: an in-process snapshot, so that what nobody subscribed to costs no query.
 
 A daemon thread renews the snapshot twice per ``CONFIG_TTL``, off the request. Where that thread cannot run,
 or has died with a fork, the first event after ``CONFIG_TTL`` renews it in place, so that a webhook saved in
@@ -11,31 +11,36 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 from django.db import DatabaseError, close_old_connections, connections, router, transaction
 from django.db.models.signals import post_delete, post_save
 
-from openedx_webhooks import app_settings
-from openedx_webhooks.catalog import events as catalog
-from openedx_webhooks.data import Subscription
-from openedx_webhooks.models import Webhook, incident
+from openedx_webhooks import app_settings, signing
+from openedx_webhooks.catalog import events, filters
+from openedx_webhooks.data import Subscription, Switch, WebfilterSubscription
+from openedx_webhooks.models import Webfilter, Webhook, incident
+from openedx_webhooks.models.lines import parse_patterns
 
 log = logging.getLogger(__name__)
 
 MIGRATE = "openedx_webhooks is installed but not migrated; no webhook is live. Run: ./manage.py lms migrate"
 
+Row = TypeVar("Row", Webhook, Webfilter)
+Live = TypeVar("Live")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Snapshot:
-    """What is live, by event_type."""
+    """What is live, webhooks by event_type and webfilters by filter_type."""
 
     pid: int = -1
     fresh_until: float = 0.0
     """On the monotonic clock."""
     webhooks: Mapping[str, tuple[Subscription, ...]] = field(default_factory=dict)
+    webfilters: Mapping[str, tuple[WebfilterSubscription, ...]] = field(default_factory=dict)
 
 
 _current = Snapshot()
@@ -45,26 +50,40 @@ _told_to_migrate = False
 
 def webhooks(event_type: str) -> tuple[Subscription, ...]:
     """Return the live webhooks of an event, in the order of their ids. No query while the snapshot is fresh."""
+    return _fresh().webhooks.get(event_type, ())
+
+
+def webfilters(filter_type: str) -> tuple[WebfilterSubscription, ...]:
+    """Return the live webfilters of a filter, in the order of their ids. No query while the snapshot is fresh."""
+    return _fresh().webfilters.get(filter_type, ())
+
+
+def _fresh() -> Snapshot:
     snapshot = _current
     if snapshot.fresh_until < time.monotonic() or snapshot.pid != os.getpid():
         snapshot = refresh()
         _renewer.ensure()
-    return snapshot.webhooks.get(event_type, ())
+    return snapshot
 
 
 def invalidate(**_signal: Any) -> None:
     """Have the next event read the tables anew."""
     global _current  # noqa: PLW0603
     old = _current
-    _current = Snapshot(pid=old.pid, fresh_until=0.0, webhooks=old.webhooks)
+    _current = replace(old, fresh_until=0.0)
 
 
 def refresh() -> Snapshot:
     """Read the tables and publish a new snapshot; keep the old one where they cannot be read. Never raises."""
     global _current  # noqa: PLW0603
     with _lock:
-        lives = _read(_current.webhooks)
-        _current = Snapshot(pid=os.getpid(), fresh_until=time.monotonic() + app_settings.CONFIG_TTL(), webhooks=lives)
+        old = _current
+        _current = Snapshot(
+            pid=os.getpid(),
+            fresh_until=time.monotonic() + app_settings.CONFIG_TTL(),
+            webhooks=_read(Webhook, old.webhooks, _by_event_type),
+            webfilters=_read(Webfilter, old.webfilters, _by_filter_type),
+        )
         return _current
 
 
@@ -75,48 +94,93 @@ def stop() -> None:
     _current = Snapshot()
 
 
-def _read(old: Mapping[str, tuple[Subscription, ...]]) -> Mapping[str, tuple[Subscription, ...]]:
+def _read(
+    model: type[Row], old: Mapping[str, Live], index: Callable[[list[Row]], Mapping[str, Live]]
+) -> Mapping[str, Live]:
     global _told_to_migrate  # noqa: PLW0603
-    alias = router.db_for_write(Webhook)
+    alias = router.db_for_write(model)
     try:
         # A savepoint of its own: an error in here must not break the transaction of the request.
         with transaction.atomic(using=alias):
-            rows = list(Webhook.objects.using(alias).filter(enabled=True).order_by("id"))
+            rows = list(model._default_manager.using(alias).filter(enabled=True).order_by("id"))  # noqa: SLF001
     except DatabaseError as error:
-        if _tables_missing(alias):
+        if _columns_missing(alias, model):
             if not _told_to_migrate:
                 log.warning(MIGRATE)
             _told_to_migrate = True
             return {}
-        incident.note("configuration", f"The webhooks could not be read: {type(error).__name__}.")
+        kind = model._meta.verbose_name_plural  # noqa: SLF001
+        incident.note("configuration", f"The {kind} could not be read: {type(error).__name__}.")
         return old
-    return _by_event_type(rows)
+    return index(rows)
 
 
-def _tables_missing(alias: str) -> bool:
-    """Return whether our tables, or our columns in the published package's table, are not there."""
-    connection = connections[alias]
+def _columns_missing(alias: str, model: type[Webhook] | type[Webfilter]) -> bool:
+    """Return whether a table, or our columns in the published package's table, are not there."""
+    connection, meta = connections[alias], model._meta  # noqa: SLF001  Django's documented API
     try:
         with transaction.atomic(using=alias), connection.cursor() as cursor:
-            columns = {c.name for c in connection.introspection.get_table_description(cursor, Webhook._meta.db_table)}
+            columns = {c.name for c in connection.introspection.get_table_description(cursor, meta.db_table)}
     except DatabaseError:
         return True
-    return not {f.column for f in Webhook._meta.local_concrete_fields} <= columns
+    return not {f.column for f in meta.local_concrete_fields} <= columns
 
 
 def _by_event_type(rows: list[Webhook]) -> dict[str, tuple[Subscription, ...]]:
-    lives: dict[str, list[Subscription]] = {}
-    for row in rows:
-        subscription = Subscription(
-            webhook_id=row.pk,
-            pattern=row.event,
-            encoding=row.encoding,
-            courses=tuple((row.courses or "").split()),
-            organizations=tuple((row.organizations or "").split()),
-        )
-        for entry in catalog.find(row.event):
-            lives.setdefault(entry.event_type, []).append(subscription)
-    return {event_type: tuple(found) for event_type, found in lives.items()}
+    return _indexed((entry.event_type, _subscription(row)) for row in rows for entry in events.find(row.event))
+
+
+def _by_filter_type(rows: list[Webfilter]) -> dict[str, tuple[WebfilterSubscription, ...]]:
+    lives = [(row, _webfilter_subscription(row)) for row in rows]
+    return _indexed((found.filter_type, live) for row, live in lives for found in filters.find(row.event))
+
+
+def _indexed(pairs: Iterable[tuple[str, Live]]) -> dict[str, tuple[Live, ...]]:
+    lives: dict[str, list[Live]] = {}
+    for key, live in pairs:
+        lives.setdefault(key, []).append(live)
+    return {key: tuple(found) for key, found in lives.items()}
+
+
+def _subscription(row: Webhook) -> Subscription:
+    return Subscription(
+        webhook_id=row.pk,
+        pattern=row.event,
+        encoding=row.encoding,
+        courses=parse_patterns(row.courses),
+        organizations=parse_patterns(row.organizations),
+    )
+
+
+def _webfilter_subscription(row: Webfilter) -> WebfilterSubscription:
+    return WebfilterSubscription(
+        webfilter_id=row.pk,
+        pattern=row.event,
+        url=row.webhook_url,
+        encoding=row.encoding,
+        secret=row.secret or _new_secret(row),
+        previous_secret=row.previous_secret or "",
+        previous_secret_until=row.previous_secret_until,
+        headers=row.headers or "",
+        timeout=row.timeout,
+        courses=parse_patterns(row.courses),
+        organizations=parse_patterns(row.organizations),
+        filtering=not row.disable_filtering,
+        halting=not row.disable_halt,
+        shadow=bool(row.shadow),
+        allow_html=bool(row.allow_html),
+        on_4xx=Switch(halt=row.halt_on_4xx, redirect=row.redirect_on_4xx),
+        on_5xx=Switch(halt=row.halt_on_5xx, redirect=row.redirect_on_5xx),
+        on_request_exception=Switch(halt=row.halt_on_request_exception, redirect=row.redirect_on_request_exception),
+    )
+
+
+def _new_secret(row: Webfilter) -> str:
+    """Give a row that the published package wrote after a roll-back its secret, as the upgrade gives every old one."""
+    fresh = signing.generate_secret()
+    Webfilter.objects.filter(pk=row.pk, secret=row.secret).update(secret=fresh)
+    row.refresh_from_db(fields=["secret"])
+    return row.secret or fresh
 
 
 class _Renewer:
@@ -164,9 +228,10 @@ _renewer = _Renewer()
 
 
 def connect() -> None:
-    """Have every change of a webhook in this process seen by its next event."""
+    """Have every change of a webhook or webfilter in this process seen by its next event or filter."""
     for signal in (post_save, post_delete):
-        signal.connect(_changed, sender=Webhook, dispatch_uid="openedx_webhooks.subscriptions")
+        for model in (Webhook, Webfilter):
+            signal.connect(_changed, sender=model, dispatch_uid="openedx_webhooks.subscriptions")
 
 
 def _changed(using: str, **_signal: Any) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from openedx_webhooks import signing
@@ -132,9 +133,9 @@ class Webfilter(models.Model):
             return ""
         suggestions = filters.suggest(self.event)
         if not suggestions:
-            return _("No filter of this platform has this name or matches this pattern.")
-        return _("No filter of this platform has this name or matches this pattern. Did you mean %(names)s?") % {
-            "names": _(" or ").join(suggestions)
+            return gettext("No filter of this platform has this name or matches this pattern.")
+        return gettext("No filter of this platform has this name or matches this pattern. Did you mean %(names)s?") % {
+            "names": gettext(" or ").join(suggestions)
         }
 
     def _event_is_stored(self) -> bool:
@@ -144,7 +145,7 @@ class Webfilter(models.Model):
     def _timeout_problem(self) -> str:
         if self.timeout is None or MIN_TIMEOUT <= self.timeout <= MAX_TIMEOUT:
             return ""
-        return _("A timeout lies between %(min)s and %(max)s seconds.") % {"min": MIN_TIMEOUT, "max": MAX_TIMEOUT}
+        return gettext("A timeout lies between %(min)s and %(max)s seconds.") % {"min": MIN_TIMEOUT, "max": MAX_TIMEOUT}
 
     def _switch_problems(self) -> dict[str, str]:
         """Return what the filter cannot do, by field; of a pattern, what none of its filters can."""
@@ -165,17 +166,17 @@ def _halt_problem(halt: bool, redirect: str, *, can_halt: bool, can_redirect: bo
     if not halt or can_halt or (redirect and can_redirect):
         return ""
     if can_redirect:
-        return _("This filter can only be halted by a redirect: fill in the URL beside it.")
-    return _("This filter cannot be halted by a failing receiver: the platform has no way to stop there.")
+        return gettext("This filter can only be halted by a redirect: fill in the URL beside it.")
+    return gettext("This filter cannot be halted by a failing receiver: the platform has no way to stop there.")
 
 
 def _redirect_problem(redirect: str, *, can_redirect: bool) -> str:
     if not redirect:
         return ""
     if not can_redirect:
-        return _("No exception of this filter redirects: leave this empty.")
+        return gettext("No exception of this filter redirects: leave this empty.")
     if not contracts.is_redirect_url(redirect):
-        return _("Write a URL that begins with http:// or https://, or a path that begins with a slash.")
+        return gettext("Write a URL that begins with http:// or https://, or a path that begins with a slash.")
     return ""
 
 

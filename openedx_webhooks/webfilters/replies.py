@@ -73,8 +73,10 @@ def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(old)
     for key, value in new.items():
         below = merged.get(key)
-        is_deep = isinstance(below, Mapping) and isinstance(value, Mapping)
-        merged[key] = _merged(below, value) if is_deep else value
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            merged[key] = _merged(below, value)
+        else:
+            merged[key] = value
     return merged
 
 

@@ -1,0 +1,172 @@
+"""One run of a filter: ask its webfilters, judge each answer, then halt or apply, and record.
+
+Nothing is saved when the process is halted.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from typing import Any
+
+from openedx_webhooks import app_settings, egress, signing
+from openedx_webhooks.catalog import contracts, filters
+from openedx_webhooks.data import Failure, Outcome, Request, WebfilterSubscription
+from openedx_webhooks.exceptions import WebhooksError
+from openedx_webhooks.models import FilterCall
+from openedx_webhooks.models.lines import parse_headers
+from openedx_webhooks.payloads import filters as payloads
+from openedx_webhooks.payloads import formats
+from openedx_webhooks.webfilters import exchange, masking, record, replies
+from openedx_webhooks.webfilters.applying import Plan, apply, plan
+from openedx_webhooks.webfilters.refusal import ReplyError
+from openedx_webhooks.webfilters.verdicts import Call, Verdict, judged
+
+
+def run(filter_type: str, arguments: Mapping[str, Any], live: Sequence[WebfilterSubscription]) -> dict[str, Any]:
+    """Return the arguments that changed, or raise the filter's own exception."""
+    began = time.monotonic()
+    found = filters.get(filter_type)
+    if found is None:
+        return {}
+    contract = contracts.contract(found)
+    payload = payloads.read(found, contract, arguments, str(uuid.uuid4()))
+    call = Call(found=found, contract=contract, arguments=arguments, payload=payload)
+    wanted = [s for s in live if _wants(s, payload)]
+    verdicts = [judged(call, s, o) for s, o in zip(wanted, _asked(call, wanted, began), strict=True)]
+    return _concluded(call, verdicts)
+
+
+def _wants(subscription: WebfilterSubscription, payload: payloads.FilterPayload) -> bool:
+    """Return whether a call's course is among those that a webfilter is limited to; no course, no match."""
+    current = payload.current
+    return _matches(subscription.courses, current.course_keys) and _matches(
+        subscription.organizations, current.organizations
+    )
+
+
+def _matches(patterns: Sequence[str], texts: Iterable[str]) -> bool:
+    return not patterns or any(fnmatchcase(text, pattern) for text in texts for pattern in patterns)
+
+
+def _asked(call: Call, wanted: Sequence[WebfilterSubscription], began: float) -> list[Outcome]:
+    """Ask, and return the outcomes in order. The budget counts from the moment the filter ran."""
+    questions: dict[int, exchange.Question] = {}
+    outcomes: dict[int, Outcome] = {}
+    for index, subscription in enumerate(wanted):
+        try:
+            questions[index] = _question(call, subscription)
+        except WebhooksError as error:
+            detail = f"{error} Correct the webfilter."
+            outcomes[index] = Outcome(
+                started_at=datetime.now(UTC), duration=0.0, failure=Failure.CONFIGURATION, detail=detail
+            )
+    budget = app_settings.FILTER_BUDGET() - (time.monotonic() - began)
+    if questions:
+        answers = exchange.ask(list(questions.values()), _terms(), budget=budget)
+        outcomes |= dict(zip(questions, answers, strict=True))
+    return [outcomes[index] for index in range(len(wanted))]
+
+
+def _terms() -> exchange.Terms:
+    return exchange.Terms(
+        allowed_networks=app_settings.ALLOWED_NETWORKS(),
+        proxy=app_settings.PROXY(),
+        keep_body=app_settings.MAX_BODY(),
+    )
+
+
+def _question(call: Call, subscription: WebfilterSubscription) -> exchange.Question:
+    """Return the signed POST. Raises WebhooksError where its secret or headers cannot be used."""
+    body = call.payload.body(subscription.encoding, max_body=app_settings.MAX_BODY())
+    keys = [signing.decode_secret(secret) for secret in _secrets(subscription)]
+    request = Request(
+        url=subscription.url,
+        headers={
+            "Content-Type": formats.content_type(subscription.encoding),
+            "User-Agent": egress.user_agent(),
+            **parse_headers(subscription.headers),
+            **signing.headers(keys, call.payload.message_id, int(time.time()), body),
+        },
+        body=body,
+        timeout=app_settings.FILTER_TIMEOUT() if subscription.timeout is None else subscription.timeout,
+    )
+    return exchange.Question(webfilter_id=subscription.webfilter_id, request=request)
+
+
+def _secrets(subscription: WebfilterSubscription) -> list[str]:
+    until = subscription.previous_secret_until
+    rotates = bool(subscription.previous_secret) and until is not None and until > datetime.now(UTC)
+    return [subscription.secret, *([subscription.previous_secret] if rotates else [])]
+
+
+def _concluded(call: Call, verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """Raise the first halt, in the order of the webfilters; else apply what the replies want together."""
+    acting = [verdict for verdict in verdicts if not verdict.subscription.shadow]
+    halted = next((verdict for verdict in acting if verdict.halt is not None), None)
+    changed: dict[str, Any] = {}
+    planned: Plan | None = None
+    if halted is None:
+        changed, planned = _applied(call, [verdict for verdict in acting if verdict.data is not None])
+    for verdict in verdicts:
+        record.put(_recorded(call, verdict, halted, deferred=planned is not None and planned.deferred))
+    if halted is not None and halted.halt is not None:
+        raise halted.halt
+    return changed
+
+
+def _applied(call: Call, verdicts: Sequence[Verdict]) -> tuple[dict[str, Any], Plan | None]:
+    """Apply what several replies want; where that fails, nothing is changed and each record says so."""
+    merged = replies.merge(verdict.data for verdict in verdicts if verdict.data)
+    try:
+        # Each was judged by what its own webfilter allows; together they may do what each of them may.
+        planned = plan(call.contract, call.arguments, call.payload, merged, allow_html=True)
+        return apply(planned), planned
+    except Exception as error:  # noqa: BLE001  the platform's save may raise anything
+        for verdict in verdicts:
+            verdict.failed, verdict.data, verdict.changes = True, None, ()
+            verdict.notes.append(f"It could not be applied: {_told(error)}.")
+        return {}, None
+
+
+def _told(error: Exception) -> str:
+    """Return what went wrong; of a foreign error the kind alone, for its text may quote the row."""
+    return str(error) if isinstance(error, ReplyError) else type(error).__name__
+
+
+def _recorded(call: Call, verdict: Verdict, halted: Verdict | None, *, deferred: bool) -> FilterCall:
+    learner = payloads.learner(call.contract, call.arguments)
+    user_id = learner.pk if learner is not None else None
+    reply = verdict.outcome.reply
+    return FilterCall(
+        webfilter_id=verdict.subscription.webfilter_id,
+        message_id=call.payload.message_id,
+        filter_name=call.found.name,
+        filter_type=call.found.filter_type,
+        created=verdict.outcome.started_at,
+        duration=round(verdict.outcome.duration * 1000),
+        status=reply.status if reply is not None and 0 <= reply.status <= 999 else None,  # noqa: PLR2004
+        outcome=_outcome(verdict, halted, deferred=deferred),
+        exception=type(verdict.halt).__name__ if verdict.halt is not None else "",
+        detail=" ".join(verdict.notes)[:2000],
+        changes=masking.masked(verdict.changes),
+        user_id=user_id if isinstance(user_id, int) else None,
+    )
+
+
+def _outcome(verdict: Verdict, halted: Verdict | None, *, deferred: bool) -> str:
+    """Return what is recorded; an empty text where nothing happened, which is counted alone."""
+    kinds = FilterCall.Outcome
+    if verdict.halt is not None:
+        live = kinds.HALTED if verdict is halted else kinds.DISCARDED
+        return kinds.WOULD_HALT if verdict.subscription.shadow else live
+    if verdict.failed or verdict.refused:
+        return kinds.FAILED if verdict.failed else kinds.REFUSED
+    if not verdict.changes:
+        return ""
+    live = kinds.DEFERRED if deferred else kinds.CHANGED
+    live = kinds.DISCARDED if halted is not None else live
+    return kinds.WOULD_CHANGE if verdict.subscription.shadow else live

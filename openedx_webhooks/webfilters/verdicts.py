@@ -1,0 +1,109 @@
+"""What one webfilter's answer comes to: checked whole, before anything changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from openedx_filters.exceptions import OpenEdxFilterException
+
+from openedx_webhooks.catalog.contracts import Contract
+from openedx_webhooks.catalog.filters import Filter
+from openedx_webhooks.data import Outcome, Switch, WebfilterSubscription
+from openedx_webhooks.payloads.filters import FilterPayload
+from openedx_webhooks.webfilters import halting, replies
+from openedx_webhooks.webfilters.applying import plan
+from openedx_webhooks.webfilters.changes import Change
+from openedx_webhooks.webfilters.refusal import ReplyError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Call:
+    """One run of a filter."""
+
+    found: Filter
+    contract: Contract
+    arguments: Mapping[str, Any]
+    payload: FilterPayload
+
+
+@dataclass(kw_only=True, slots=True)
+class Verdict:
+    """What one webfilter's answer comes to."""
+
+    subscription: WebfilterSubscription
+    outcome: Outcome
+    halt: OpenEdxFilterException | None = None
+    data: Mapping[str, Any] | None = None
+    changes: Sequence[Change] = ()
+    failed: bool = False
+    """The receiver did not answer with success."""
+    refused: bool = False
+    """It did, and the answer cannot be used."""
+    notes: list[str] = field(default_factory=list)
+
+
+def judged(call: Call, subscription: WebfilterSubscription, outcome: Outcome) -> Verdict:
+    """Return what an answer asks for, or why it cannot be used and what the webfilter's switches say then."""
+    verdict = Verdict(subscription=subscription, outcome=outcome)
+    failing = replies.failing_switch(outcome, subscription)
+    if failing is not None:
+        problem, switch = failing
+        verdict.failed = True
+        _fail(call, verdict, problem, switch)
+        return verdict
+    try:
+        _read(call, verdict)
+    except ReplyError as error:
+        verdict.refused, verdict.halt, verdict.data, verdict.changes = True, None, None, ()
+        _fail(call, verdict, str(error), subscription.on_request_exception)
+    return verdict
+
+
+def _fail(call: Call, verdict: Verdict, problem: str, switch: Switch) -> None:
+    """Note a failure, and halt where the webfilter's switch says so and the filter can be halted."""
+    verdict.notes.append(problem)
+    if not switch.halt or not verdict.subscription.halting:
+        return
+    try:
+        verdict.halt = halting.from_switch(call.found, call.contract, call.arguments, switch)
+    except ReplyError as error:
+        verdict.notes.append(str(error))
+    if verdict.halt is None:
+        verdict.notes.append("It is set to halt, but this filter cannot be halted; the process went on.")
+
+
+def _read(call: Call, verdict: Verdict) -> None:
+    """Read a reply, and check all of it: the halt it names, and what it wants to change."""
+    reply, subscription = verdict.outcome.reply, verdict.subscription
+    assert reply is not None  # noqa: S101  a success has a reply
+    wish = replies.read(reply.body, truncated=reply.truncated)
+    verdict.notes += wish.notes
+    if wish.exception:
+        _read_halt(call, verdict, wish)
+    if wish.data is None or verdict.halt is not None:
+        return
+    if not subscription.filtering:
+        verdict.notes.append("Its data is ignored: filtering is disabled.")
+        return
+    planned = plan(call.contract, call.arguments, call.payload, wish.data, allow_html=subscription.allow_html)
+    if planned.changes:
+        verdict.data, verdict.changes = wish.data, planned.changes
+
+
+def _read_halt(call: Call, verdict: Verdict, wish: replies.Wish) -> None:
+    if not verdict.subscription.halting:
+        verdict.notes.append("Its exception is ignored: halting is disabled.")
+    elif not call.contract.raises:
+        verdict.notes.append("Its exception is ignored: raising here would be a server error.")
+    else:
+        verdict.halt, notes = halting.from_reply(
+            call.found,
+            call.contract,
+            call.arguments,
+            wish.exception,
+            wish.value,
+            allow_html=verdict.subscription.allow_html,
+        )
+        verdict.notes += notes
