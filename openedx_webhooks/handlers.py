@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.auth.signals import user_logged_in
 from openedx_events.tooling import OpenEdxPublicSignal
 
 from openedx_webhooks import app_settings, subscriptions
 from openedx_webhooks.catalog import events as catalog
 from openedx_webhooks.deliveries import outbox
 from openedx_webhooks.models import incident
+from openedx_webhooks.webfilters.accounts import apply_deferred
 
 
 def connect() -> None:
-    """Connect the receiver to every event that the installed packages define, and watch the configuration."""
+    """Connect the receiver to every event, and what a login applies, and watch the configuration."""
     for entry in catalog.all_events().values():
         entry.signal.connect(receive, weak=False, dispatch_uid="openedx_webhooks.handlers.receive")
     subscriptions.connect()
+    user_logged_in.connect(apply_deferred, weak=False, dispatch_uid="openedx_webhooks.webfilters.login")
 
 
 def receive(
