@@ -38,12 +38,14 @@ STATUS_LABELS: dict[str, Any] = {**dict(Delivery.Status.choices), "parked": gett
 class DeliveryAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     """A list that costs the same with a million rows, and a page for each delivery."""
 
-    list_display = ("created", "event_name", "webhook_link", "shown_status", "attempts", "next_due", "last_result")
+    list_display = ("emitted", "shown_status", "event_name", "webhook_host", "attempts", "next_due", "last_result")
     list_filter = (StatusFilter, EventFilter, WebhookFilter, CreatedFilter)
     sortable_by = ()
     ordering = ("-pk",)
     list_per_page = 100
     show_full_result_count = False
+    show_facets = getattr(getattr(admin, "ShowFacets", None), "NEVER", None)  # type: ignore[assignment]
+    """Facets count the whole table for each choice of each filter (Django 5)."""
     paginator = BoundedPaginator
     search_fields = ("event__message_id",)
     search_help_text = gettext_lazy("The whole webhook-id of an event, or the number of a delivery.")
@@ -83,18 +85,18 @@ class DeliveryAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     def event_name(self, delivery: Delivery) -> str:
         """Show the name."""
         event = _event(delivery)
-        return event.name if event else "-"
+        return shown.breakable(event.name) if event else "-"
+
+    @admin.display(description=gettext_lazy("created"))
+    def emitted(self, delivery: Delivery) -> str:
+        """Show when the event was emitted."""
+        return format_html('<span class="webhooks-nowrap">{}</span>', shown.moment(delivery.created))
 
     @admin.display(description=gettext_lazy("webhook"))
-    def webhook_link(self, delivery: Delivery) -> str:
-        """Link to the webhook, as long as there is one."""
+    def webhook_host(self, delivery: Delivery) -> str:
+        """Link to the webhook by its number and host."""
         webhook = _webhook(delivery)
-        if webhook is None:
-            return _("deleted webhook #%d") % delivery.webhook_id
-        url = reverse("admin:openedx_webhooks_webhook_change", args=[webhook.pk])
-        return format_html(
-            '<a href="{}" class="webhooks-url">#{} {}</a>', url, webhook.pk, shown.clip(webhook.webhook_url, 80)
-        )
+        return _webhook_link(delivery, shown.host(webhook.webhook_url) if webhook else "")
 
     @admin.display(description=gettext_lazy("status"))
     def shown_status(self, delivery: Delivery) -> str:
@@ -102,10 +104,11 @@ class DeliveryAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
         status = _standing(delivery)
         return format_html('<span class="webhooks-badge {}">{}</span>', status, STATUS_LABELS[status])
 
-    @admin.display(description=gettext_lazy("next due"), empty_value="-")
-    def next_due(self, delivery: Delivery) -> datetime | None:
+    @admin.display(description=gettext_lazy("next due"))
+    def next_due(self, delivery: Delivery) -> str:
         """Show when it is tried next; a parked one has no such time."""
-        return delivery.due_at if _standing(delivery) == Delivery.Status.PENDING else None
+        due = delivery.due_at if _standing(delivery) == Delivery.Status.PENDING else None
+        return shown.moment(due)
 
     @admin.display(description=gettext_lazy("last result"))
     def last_result(self, delivery: Delivery) -> str:
@@ -164,7 +167,8 @@ class DeliveryAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
             "badge": self.shown_status(delivery),
             "standing": _why(delivery),
             "event": _event(delivery),
-            "webhook": self.webhook_link(delivery),
+            "webhook": _webhook_link(delivery, webhook.webhook_url if webhook else ""),
+            "is_due": _standing(delivery) == Delivery.Status.PENDING,
             "next_due": self.next_due(delivery),
             "url": last.url if last else (webhook.webhook_url if webhook else ""),
             "request_headers": shown.headers(last.request_headers, shown.REQUEST_HEADERS) if last else "",
@@ -181,6 +185,13 @@ def _event(delivery: Delivery) -> Event | None:
 
 def _webhook(delivery: Delivery) -> Webhook | None:
     return getattr(delivery, "webhook", None)
+
+
+def _webhook_link(delivery: Delivery, text: str) -> str:
+    if _webhook(delivery) is None:
+        return _("deleted webhook #%d") % delivery.webhook_id
+    url = reverse("admin:openedx_webhooks_webhook_change", args=[delivery.webhook_id])
+    return format_html('<a href="{}">#{} {}</a>', url, delivery.webhook_id, text)
 
 
 def _standing(delivery: Delivery) -> str:

@@ -1,12 +1,17 @@
-"""What was sent and received, as a person reads it: pretty, and without credentials. Pure but for the models' types."""
+"""What was sent and received, as a person reads it: pretty, and without credentials. Decides nothing."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
+
+from django.utils import timezone
+from django.utils.html import format_html_join
+from django.utils.safestring import mark_safe
 
 from openedx_webhooks.data import Encoding
 from openedx_webhooks.models import Attempt, Event
@@ -95,3 +100,22 @@ def pretty(text: str) -> str:
 def clip(text: str, length: int) -> str:
     """Return a text of at most ``length`` characters, with an ellipsis where it went on."""
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def breakable(name: str) -> str:
+    """Return an event's name as HTML that may be broken over lines behind a dot or an underscore."""
+    parts = re.split(r"(?<=[._])", name)
+    return format_html_join(mark_safe("<wbr>"), "{}", ((part,) for part in parts))
+
+
+def moment(value: datetime | None) -> str:
+    """Return a time to the second, in the site's zone, short enough for a column."""
+    return f"{timezone.localtime(value):%Y-%m-%d %H:%M:%S}" if value else "-"
+
+
+def host(url: str) -> str:
+    """Return the host and port of a URL; the start of the text where it has none."""
+    try:
+        return clip(urlsplit(url).netloc or url, 40)
+    except ValueError:
+        return clip(url, 40)

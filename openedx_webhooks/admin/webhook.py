@@ -22,6 +22,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from openedx_webhooks import api, app_settings, egress
+from openedx_webhooks.admin import shown
 from openedx_webhooks.admin.forms import WebhookForm
 from openedx_webhooks.catalog import events as catalog
 from openedx_webhooks.exceptions import AddressRefused
@@ -60,16 +61,7 @@ class WebhookAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """The operator's page: every field, the state of the receiver, and pause, resume and rotate."""
 
     form = WebhookForm
-    list_display = (
-        "event",
-        "shown_url",
-        "enabled",
-        "shown_state",
-        "last_success",
-        "shown_waiting",
-        "shown_description",
-    )
-    list_display_links = ("event", "shown_url")
+    list_display = ("shown_event", "shown_url", "shown_state", "enabled", "shown_waiting", "last_success", "note")
     list_filter = ("enabled", "format")
     list_per_page = 50
     list_select_related = ("health",)
@@ -103,13 +95,19 @@ class WebhookAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Count what waits."""
         return WebhookList
 
+    @admin.display(description=gettext_lazy("event"), ordering="event")
+    def shown_event(self, webhook: Webhook) -> str:
+        """Show the event, or that this release has none of this name."""
+        name = shown.breakable(webhook.event)
+        return name if catalog.find(webhook.event) else format_html("{} ({})", name, _("no such event"))
+
     @admin.display(description=gettext_lazy("Webhook URL"), ordering="webhook_url")
     def shown_url(self, webhook: Webhook) -> str:
         """Show the URL so that a long one wraps."""
         return format_html('<span class="webhooks-url">{}</span>', webhook.webhook_url)
 
     @admin.display(description=gettext_lazy("description"))
-    def shown_description(self, webhook: Webhook) -> str:
+    def note(self, webhook: Webhook) -> str:
         """Show its first line."""
         return (webhook.description or "").strip().partition("\n")[0][:80]
 
@@ -120,10 +118,10 @@ class WebhookAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return format_html('<span class="webhooks-badge {}">{}</span>', state.value, STATE_LABELS[state])
 
     @admin.display(description=gettext_lazy("last success"), ordering="health__last_success_at")
-    def last_success(self, webhook: Webhook) -> Any:
+    def last_success(self, webhook: Webhook) -> str:
         """Show when its receiver last accepted a delivery."""
         health = getattr(webhook, "health", None)
-        return health.last_success_at if health else None
+        return shown.moment(health.last_success_at if health else None)
 
     @admin.display(description=gettext_lazy("waiting"))
     def shown_waiting(self, webhook: Webhook) -> str:
@@ -193,7 +191,7 @@ class WebhookAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """List the webhooks, and warn of those whose address the policy refuses."""
         refused = _refused(Webhook.objects.filter(enabled=True).select_related("health").order_by("-pk")[:50])
-        context = {**(extra_context or {}), "refused": refused, "ttl": app_settings.CONFIG_TTL()}
+        context = {**(extra_context or {}), "refused": refused, "ttl": f"{app_settings.CONFIG_TTL():g}"}
         return super().changelist_view(request, context)
 
     @admin.action(description=gettext_lazy("Switch on"), permissions=["change"])
