@@ -117,14 +117,16 @@ class _Catalog:
 class _Discovery:
     """Keeps the catalog of this process, and renews it when signals were registered since.
 
-    Looking costs two ``len``. A signal made while its module is still being imported has no name yet, so as
-    long as one is nameless, newly imported modules count as a reason to look again.
+    Looking compares how many signals there are and which is the last. A signal made while its module is still
+    being imported has no name yet, so as long as one is nameless, newly imported modules count as a reason to
+    look again.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loaded = False
-        self._seen: tuple[int, int] = (-1, -1)
+        self._signals: list[OpenEdxPublicSignal] = []
+        self._modules = 0
         self._catalog: _Catalog | None = None
 
     def current(self) -> _Catalog:
@@ -135,20 +137,19 @@ class _Discovery:
             return self._renew()
 
     def _is_current(self, catalog: _Catalog) -> bool:
-        signals, modules = self._seen
-        if len(OpenEdxPublicSignal.all_events()) != signals:
+        signals, seen = OpenEdxPublicSignal.all_events(), self._signals
+        if len(signals) != len(seen) or (seen and signals[-1] is not seen[-1]):
             return False
-        return catalog.complete or len(sys.modules) == modules
+        return catalog.complete or len(sys.modules) == self._modules
 
     def _renew(self) -> _Catalog:
         if not self._loaded:
             load_all_signals()
             self._loaded = True
+        self._modules = len(sys.modules)
         signals = list(OpenEdxPublicSignal.all_events())
-        version = self._catalog.version + 1 if self._catalog else 1
-        catalog = _Catalog(signals, version)
-        self._seen = (len(signals), len(sys.modules))
-        self._catalog = catalog
+        catalog = _Catalog(signals, self._catalog.version + 1 if self._catalog else 1)
+        self._catalog, self._signals = catalog, signals
         return catalog
 
 
@@ -164,13 +165,16 @@ def _names_in_modules(signals: Iterable[OpenEdxPublicSignal]) -> dict[int, str]:
     wanted = {id(signal) for signal in signals}
     best: dict[int, tuple[bool, int, str, str]] = {}
     for path, module in list(sys.modules.items()):
-        if not isinstance(module, ModuleType):
-            continue
-        for name, value in list(vars(module).items()):
+        for name, value in _attributes(module):
             if id(value) in wanted and not name.startswith("_"):
                 rank = (not path.endswith("signals"), len(path), path, name)
                 best[id(value)] = min(best.get(id(value), rank), rank)
     return {identity: rank[-1] for identity, rank in best.items()}
+
+
+def _attributes(module: object) -> list[tuple[str, object]]:
+    """Return what a module holds; ``sys.modules`` may hold None and objects that stand in for a module."""
+    return list(vars(module).items()) if isinstance(module, ModuleType) else []
 
 
 def _distinct(signals: Iterable[OpenEdxPublicSignal], names: Mapping[int, str]) -> list[OpenEdxPublicSignal]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from openedx_events.data import EventsMetadata
@@ -29,6 +28,8 @@ class Payload:
     """Argument -> dicts, lists, text, numbers, booleans, None; dates stay dates, since formats differ in them."""
     metadata: Mapping[str, Any]
     """All fields of EventsMetadata in the same form, ``id`` as text, plus ``notes`` where something is not whole."""
+    characters: int
+    """How much text is in it: no body can be much smaller."""
     class_names: Mapping[str, str]
     """Argument -> qualified class name, such as ``openedx_events.learning.data.UserData``."""
 
@@ -51,10 +52,10 @@ def serialize(name: str, event_type: str, arguments: Mapping[str, object], metad
         organizations=tuple(sorted(walk.organizations)),
         tree=tree,
         metadata=described,
+        characters=walk.characters,
         class_names={key: _qualified_name(type(value)) for key, value in arguments.items()},
     )
 
 
-@lru_cache(maxsize=1024)
 def _qualified_name(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"

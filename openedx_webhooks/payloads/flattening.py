@@ -40,23 +40,23 @@ def _names(paths: list[Path]) -> dict[Path, str]:
     """Give each path its name; paths are distinct."""
     names: dict[Path, str] = {}
     taken: set[str] = set()
+    numbers: dict[str, int] = {}
     for path in sorted(paths, key=lambda path: PII in path):
-        name = _free_name(path, taken)
+        name = _free_name(path, taken, numbers)
         taken.add(name)
         names[path] = name
     return names
 
 
-def _free_name(path: Path, taken: Collection[str]) -> str:
+def _free_name(path: Path, taken: Collection[str], numbers: dict[str, int]) -> str:
     short = "_".join(level for level in path if level != PII) or PII
-    whole = "_".join(path)
-    for name in (short, whole):
-        if name not in taken:
-            return name
-    number = 2
-    while f"{whole}_{number}" in taken:
-        number += 1
-    return f"{whole}_{number}"
+    whole = name = "_".join(path)
+    if short not in taken:
+        return short
+    while name in taken:
+        numbers[whole] = numbers.get(whole, 1) + 1
+        name = f"{whole}_{numbers[whole]}"
+    return name
 
 
 def flatten_legacy(tree: Mapping[str, Any], write: Callable[[Any], str]) -> list[tuple[str, str]]:

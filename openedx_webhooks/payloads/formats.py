@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
+from itertools import chain
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -39,13 +40,9 @@ def render(payload: Payload, encoding: Encoding, *, max_body: int) -> str:
     A body that would be larger is cut by the rule of ``truncation``.
     """
     write = _WRITERS[encoding]
-    body = write(payload)
-    if len(body) <= max_body:
-        return body
-    for cut in truncation.smaller(payload):
-        body = write(cut)
-        if len(body) <= max_body:
-            break
+    for candidate in chain([payload], truncation.smaller(payload)):
+        if candidate.characters <= max_body and len(body := write(candidate)) <= max_body:
+            return body
     return body
 
 

@@ -33,6 +33,10 @@ MAX_DEPTH = 24
 """Levels of nesting that are followed; what lies deeper becomes null."""
 MAX_NODES = 50_000
 """Values that one event may hold; lists and dicts are cut where it is reached."""
+MAX_TEXT = 4 * 1024 * 1024
+"""Characters of text that one event may hold, which is the most that ``MAX_BODY`` can be; later text is clipped."""
+CLIPPED_TEXT = 32
+"""Characters that stay of a text that is clipped."""
 MAX_KEY = 255
 """Characters of a dict's key that are kept."""
 MAX_INT_BITS = 4096
@@ -53,12 +57,13 @@ Encoder = Callable[["Walk", Any, int], Any]
 class Walk:
     """One walk over one event: encodes its values, and collects what it meets on the way."""
 
-    __slots__ = ("_active", "_left", "_subject", "course_keys", "notes", "organizations")
+    __slots__ = ("_active", "_left", "_subject", "characters", "course_keys", "notes", "organizations")
 
     def __init__(self) -> None:
         self.course_keys: set[str] = set()
         self.organizations: set[str] = set()
         self.notes: list[str] = []
+        self.characters = 0
         self._active: set[int] = set()
         self._left = MAX_NODES
         self._subject = ""
@@ -145,7 +150,16 @@ def _text(walk: Walk, value: str, _depth: int) -> str:
         value = clean_text(value)
     if value.startswith(_SPECIAL_TEXT):
         value = _special_text(walk, value)
-    return value
+    walk.characters += len(value)
+    return value if walk.characters <= MAX_TEXT else _clipped(walk, value)
+
+
+def _clipped(walk: Walk, value: str) -> str:
+    """Keep the beginning of a text for which there is no room any more."""
+    clipped = value[:CLIPPED_TEXT]
+    walk.characters -= len(value) - len(clipped)
+    walk.note(f"holds more than {MAX_TEXT} characters of text")
+    return clipped
 
 
 def clean_text(text: str) -> str:
