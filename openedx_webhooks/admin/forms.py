@@ -83,3 +83,9 @@ class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]
             ),
             "organizations": _("Send only events of courses of these organizations. One on each line, such as edX."),
         }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.format is None:
+            # The published package wrote this row; its receiver knows the bodies of that.
+            self.initial["format"] = Webhook.Format.LEGACY

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
@@ -84,14 +84,18 @@ class Webhook(models.Model):
             return Encoding.FORM
         return Encoding(self.format)
 
+    def clean_fields(self, exclude: Collection[str] | None = None) -> None:
+        """Take blanks off, and complete a row of the published package, before the fields are judged."""
+        self.event, self.webhook_url = self.event.strip(), self.webhook_url.strip()
+        self.format = self.format or self.Format.LEGACY
+        self.secret = self.secret or signing.generate_secret()
+        super().clean_fields(exclude=exclude)
+
     def clean(self) -> None:
         """Raise ValidationError, by field and in sentences for the operator, for what could never be delivered.
 
         An address that the egress policy refuses is none of it: DNS may differ where one saves.
         """
-        self.event, self.webhook_url = self.event.strip(), self.webhook_url.strip()
-        self.format = self.format or self.Format.LEGACY
-        self.secret = self.secret or signing.generate_secret()
         errors = {
             "event": self._event_problem(),
             "webhook_url": _problem(policy.parse_url, self.webhook_url),
