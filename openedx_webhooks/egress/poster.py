@@ -8,6 +8,7 @@ under the same ``webhook-id``.
 from __future__ import annotations
 
 import asyncio
+import functools
 import socket
 import ssl
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from openedx_webhooks.data import Failure, Outcome, Reply, Request
@@ -33,6 +36,8 @@ from openedx_webhooks.egress.policy import AllowedNetworks, Target, judge, judge
 from openedx_webhooks.egress.trust import tls_context
 from openedx_webhooks.exceptions import AddressRefused, InvalidHeaders, InvalidURL
 
+_BESIDE_THE_BODY = 1024 * 1024
+"""Bytes of an answer beside its body; more than one read (256 KiB) and the longest head that is accepted."""
 _AUTO_HEADERS = ("User-Agent", "Accept", "Content-Type")
 
 
@@ -114,7 +119,8 @@ class Poster:
 
     def _new_session(self) -> aiohttp.ClientSession:
         direct = self._proxy is None
-        connector = aiohttp.TCPConnector(
+        connector = _Connector(
+            _BESIDE_THE_BODY + 4 * self._keep_body,
             limit=0,
             use_dns_cache=False,
             resolver=_Names(self._allowed if direct else None),
@@ -137,6 +143,38 @@ class Poster:
         family, kind, protocol, _, address = info
         judge(_exchange.get().target, address[0], self._allowed)
         return socket.socket(family, kind, protocol)
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Makes connections that end where an answer has no end outside its body.
+
+    Bodies are paused by the reader; heads and trailers are not, and aiohttp 3.12 collects 2 GB of them in 3 s.
+    """
+
+    def __init__(self, most: int, **options: Any) -> None:
+        super().__init__(**options)
+        self._factory = functools.partial[ResponseHandler](_Bounded, most, loop=self._loop)
+
+
+class _Bounded(ResponseHandler):
+    """Receives at most ``most`` bytes per answer."""
+
+    def __init__(self, most: int, **options: Any) -> None:
+        super().__init__(**options)
+        self._most = most
+        self._room = most
+
+    def set_response_params(self, **params: Any) -> None:
+        self._room = self._most
+        super().set_response_params(**params)
+
+    def data_received(self, data: bytes) -> None:
+        self._room -= len(data)
+        if self._room >= 0:
+            super().data_received(data)
+        elif self.transport is not None:
+            self.transport.abort()
+            self.set_exception(HttpProcessingError(message="Its head or trailers have no end."))
 
 
 class _Names(AbstractResolver):
