@@ -8,12 +8,12 @@ of webhooks usually hold, and can only be read from the module that holds the si
 from __future__ import annotations
 
 import difflib
+import fnmatch
 import re
 import sys
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from functools import lru_cache
 from types import MappingProxyType, ModuleType
 
@@ -106,11 +106,11 @@ class _Catalog:
             return (self.entries[pattern],)
         if pattern in self._by_name or not is_pattern(pattern):
             return self._by_name.get(pattern, ())
+        matches = re.compile(fnmatch.translate(pattern)).match
         return tuple(
             entry
             for entry in self.entries.values()
-            if entry.event_type not in NAMED_ONLY
-            and (fnmatchcase(entry.name, pattern) or fnmatchcase(entry.event_type, pattern))
+            if entry.event_type not in NAMED_ONLY and (matches(entry.name) or matches(entry.event_type))
         )
 
 

@@ -28,8 +28,9 @@ CREDENTIALS = frozenset(
 """The keys whose value is a credential, whatever it is."""
 
 _JSON_STARTS = ("{", "[")
+# Backslashes before the closing quote: JSON inside JSON.
 _MENTIONS = re.compile(
-    rf'"(?:{"|".join(sorted(name.replace("_", "[_-]") for name in CREDENTIALS))})"\s*:', re.IGNORECASE
+    rf'"(?:{"|".join(sorted(name.replace("_", "[_-]") for name in CREDENTIALS))})\\*"\s*:', re.IGNORECASE
 )
 
 

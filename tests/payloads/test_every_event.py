@@ -6,11 +6,13 @@ import json
 from urllib.parse import parse_qsl
 
 import pytest
+from openedx_events.data import EventsMetadata
 
 from openedx_webhooks.catalog import events
 from openedx_webhooks.data import Encoding
 from openedx_webhooks.payloads import schema
 from openedx_webhooks.payloads.events import serialize
+from openedx_webhooks.payloads.fields import fields_of
 from openedx_webhooks.payloads.formats import render
 
 ENTRIES = sorted(events.all_events().values(), key=lambda entry: entry.event_type)
@@ -60,6 +62,22 @@ def test_the_schema_names_exactly_what_the_body_holds(entry):
     for name, value in body.items():
         definition = described["$defs"][described["properties"][name]["$ref"].removeprefix("#/$defs/")]
         assert list(value) == definition["required"]
+
+
+@every_event
+def test_the_schema_allows_null_in_every_field(entry):
+    """The platform does send None in fields that are declared otherwise."""
+    jsonschema = pytest.importorskip("jsonschema")
+    empty = {
+        argument.name: argument.data_class(
+            **{field.init: None for field in fields_of(argument.data_class) if field.init}
+        )
+        for argument in entry.arguments
+    }
+    payload = serialize(entry.name, entry.event_type, empty, EventsMetadata(event_type=entry.event_type))
+    body = json.loads(render(payload, Encoding.DEFAULT, max_body=10**6))
+    assert all(set(body[name].values()) == {None} for name in empty)
+    jsonschema.Draft202012Validator(schema.json_schema(entry)).validate(body)
 
 
 @every_event

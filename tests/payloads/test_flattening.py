@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openedx_webhooks.payloads.flattening import flatten, flatten_legacy
+from tests.payloads.properties import unhurried
 
 
 def fields(tree: dict[str, object]) -> dict[str, str]:
@@ -89,11 +90,13 @@ def lists_again(value: object) -> object:
     return items
 
 
+@unhurried
 @given(trees(st.sampled_from(["a", "b", "c", "Course key", "\u00e9"])))
 def test_unambiguous_keys_can_be_read_back(tree):
     assert rebuilt(flatten(tree, str)) == tree
 
 
+@unhurried
 @given(trees(st.sampled_from(["a", "b", "a_b", "_", "", "0", "1", "pii", "a_pii", "b_2"])))
 def test_nothing_is_lost_and_no_name_comes_twice(tree):
     form = flatten(tree, str)

@@ -17,6 +17,7 @@ from openedx_webhooks.data import Encoding
 from openedx_webhooks.payloads.events import serialize
 from openedx_webhooks.payloads.formats import content_type, render
 from tests.payloads.golden_events import EVENTS, enrollment, metadata
+from tests.payloads.properties import unhurried
 
 TYPE = "org.openedx.learning.course.enrollment.created.v1"
 
@@ -101,6 +102,7 @@ def test_cloudevents_source_is_a_uri_reference(source, expected):
     assert cloudevent(source=source)["source"] == expected
 
 
+@unhurried
 @given(st.text(max_size=30))
 def test_cloudevents_source_is_one_whatever_the_service_is_called(source):
     written = cloudevent(source=source)["source"]

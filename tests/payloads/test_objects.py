@@ -31,6 +31,7 @@ from openedx_webhooks.data import Encoding
 from openedx_webhooks.payloads import objects
 from openedx_webhooks.payloads.events import Payload, serialize
 from openedx_webhooks.payloads.formats import render
+from tests.payloads.properties import unhurried
 
 TYPE = "com.acme.thing.made.v1"
 COURSE = "course-v1:edX+DemoX+2026"
@@ -335,6 +336,7 @@ anything = st.recursive(
 )
 
 
+@unhurried
 @given(value=anything, encoding=st.sampled_from(Encoding))
 def test_no_object_breaks_an_event(value, encoding):
     payload = read(value)

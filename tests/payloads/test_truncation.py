@@ -7,13 +7,14 @@ from typing import Any
 from urllib.parse import parse_qsl, quote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from openedx_events.data import EventsMetadata
 
 from openedx_webhooks.data import Encoding
 from openedx_webhooks.payloads.events import Payload, serialize
 from openedx_webhooks.payloads.formats import render
+from tests.payloads.properties import unhurried
 
 TYPE = "com.acme.thing.made.v1"
 SMALLEST = 4096
@@ -108,7 +109,7 @@ trees = st.recursive(
 )
 
 
-@settings(max_examples=150)
+@unhurried
 @given(
     arguments=st.dictionaries(st.text("abcdef_", min_size=1, max_size=8), trees, max_size=3),
     encoding=st.sampled_from(Encoding),
