@@ -108,17 +108,18 @@ def gzip_bomb(megabytes: int = 100) -> Answer:
 class Receiver:
     """An HTTP/1.1 receiver on a free loopback port, one thread per connection. A context manager.
 
-    With a ``secret`` (``whsec_...``, or several while one rotates; may be set later by the attribute) each
-    request says whether its signature verifies. Answers ``200`` until told otherwise by ``answer``.
+    With a ``secret`` each request says whether its signature verifies; see ``trust``. Answers ``200`` until told
+    otherwise by ``answer``.
     """
 
     def __init__(self, *, secret: str | Sequence[str] | None = None, host: str = "127.0.0.1", port: int = 0) -> None:
-        self.secret = secret
+        self._keys: list[bytes] | None = None
         self._changed = threading.Condition()
         self._requests: list[Received] = []
         self._answers: list[Answer] = [Answer()]
         self._choose: Callable[[Received], Answer | int] | None = None
         self._server = _Server(self, host, port)
+        self.trust(secret)
 
     def __enter__(self) -> Receiver:
         self.start()
@@ -146,6 +147,14 @@ class Receiver:
         """Return the URL of a path; every path is received alike."""
         host = str(self._server.server_address[0])
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}{path}"
+
+    def trust(self, secret: str | Sequence[str] | None) -> None:
+        """Verify signatures from now on by a ``whsec_`` secret, by any of several, or with None not at all.
+
+        Raises InvalidSecret for what is not a secret.
+        """
+        secrets = [secret] if isinstance(secret, str) else secret
+        self._keys = None if secrets is None else [signing.decode_secret(each) for each in secrets]
 
     def answer(self, *answers: Answer | int | Callable[[Received], Answer | int]) -> None:
         """Say how to answer from now on: each request takes the next, and the last stays.
@@ -202,11 +211,11 @@ class Receiver:
         return _as_answer(choose(request))
 
     def _verify(self, headers: Mapping[str, str], body: bytes) -> bool | None:
-        if self.secret is None:
+        keys = self._keys
+        if keys is None:
             return None
-        secrets = [self.secret] if isinstance(self.secret, str) else self.secret
         try:
-            signing.verify([signing.decode_secret(secret) for secret in secrets], headers, body)
+            signing.verify(keys, headers, body)
         except SignatureError:
             return False
         return True

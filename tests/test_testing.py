@@ -12,6 +12,7 @@ import pytest
 from standardwebhooks import Webhook as Oracle
 
 from openedx_webhooks import signing
+from openedx_webhooks.exceptions import InvalidSecret
 from openedx_webhooks.testing import CLOSE, ENDLESS, GARBAGE, HANG, Answer, Received, Receiver, gzip_bomb
 
 
@@ -79,11 +80,13 @@ def test_verifies_by_any_of_its_secrets() -> None:
         post(receiver, b"{}", signed(new, now - 301))
         post(receiver, b"{}")
         post(receiver, b"{}", signed(old))
-        receiver.secret = [old, new]
+        receiver.trust([old, new])
         post(receiver, b"{}", signed(old))
         post(receiver, b"{}", signed(new))
         post(receiver, b"{}", signed(other))
         verdicts = [request.verified for request in receiver.requests]
+        with pytest.raises(InvalidSecret):
+            receiver.trust("not a secret")
     assert verdicts == [True, False, False, False, False, True, True, False]
 
 

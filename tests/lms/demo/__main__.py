@@ -4,6 +4,7 @@
 """
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ def main() -> int:
     # What follows imports Django's models, which need the path and the settings.
     from tests.lms.demo import site
 
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     once = os.environ.get("ONCE", "") not in ("", "0")
     try:
         with site.running(once=once, port=os.environ.get("PORT", ""), directory=REPOSITORY / ".demo") as demo:

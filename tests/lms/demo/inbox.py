@@ -39,14 +39,19 @@ MOODS = {
 class Inbox:
     """What came, newest last, and the mood in which it is answered. Safe to use from any thread."""
 
-    def __init__(self, secret: str) -> None:
+    def __init__(self, port: int) -> None:
         self.run = uuid.uuid4().hex
-        self.receiver = Receiver(secret=secret)
+        self.receiver = _receiver(port)
         self.receiver.answer(self._answer)
         self._mood = "healthy"
         self._lock = threading.Lock()
         self._entries: deque[dict[str, Any]] = deque(maxlen=KEPT)
         self._count = 0
+
+    @property
+    def url(self) -> str:
+        """Where a webhook reaches it."""
+        return self.receiver.url("/inbox")
 
     @property
     def mood(self) -> str:
@@ -80,6 +85,14 @@ class Inbox:
             )
         self.receiver.clear()
         return mood.answer
+
+
+def _receiver(port: int) -> Receiver:
+    """Return a receiver on the port, so that its URL is the same at the next start, or on a free one."""
+    try:
+        return Receiver(port=port)
+    except OSError:
+        return Receiver()
 
 
 def _describe(request: Received) -> dict[str, Any]:
@@ -122,10 +135,10 @@ def current() -> Inbox:
 
 
 @contextmanager
-def opened(secret: str) -> Iterator[str]:
-    """Keep the inbox open while the block runs; the value is its URL."""
-    inbox = Inbox(secret)
+def opened(port: int) -> Iterator[Inbox]:
+    """Keep the inbox open while the block runs, on the port if it is free."""
+    inbox = Inbox(port)
     _opened.append(inbox)
     with inbox.receiver:
-        yield inbox.receiver.url("/inbox")
+        yield inbox
     _opened.remove(inbox)

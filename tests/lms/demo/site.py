@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 COURSES = {
@@ -60,16 +61,14 @@ def running(*, once: bool, port: str, directory: Path) -> Iterator[Demo]:
     ``once`` begins with an empty database. Raises DemoError where the port cannot be had.
     """
     directory.mkdir(exist_ok=True)
-    _configure(_database(directory, fresh=once))
-    server = _bind(_port(port, default=0 if once else 8000))
-    password = _prepare()
-    with _inbox(), _serving(server) as thread:
-        yield Demo(
-            url=f"http://127.0.0.1:{server.server_port}",
-            password=password,
-            directory=directory,
-            thread=thread,
-        )
+    with _database(directory, fresh=once) as database:
+        _configure(database)
+        server = _bind(_port(port, default=0 if once else 8000))
+        password = _prepare()
+        with _inbox(server.server_port + 1), _serving(server) as thread:
+            yield Demo(
+                url=f"http://127.0.0.1:{server.server_port}", password=password, directory=directory, thread=thread
+            )
 
 
 def _port(text: str, default: int) -> int:
@@ -80,13 +79,16 @@ def _port(text: str, default: int) -> int:
     return int(text)
 
 
-def _database(directory: Path, *, fresh: bool) -> Path:
-    """Return the database's file; a fresh one has another name, so that the demo's own is kept."""
-    path = directory / ("once.sqlite3" if fresh else "demo.sqlite3")
-    if fresh:
-        for file in directory.glob("once.sqlite3*"):
-            file.unlink()
-    return path
+@contextmanager
+def _database(directory: Path, *, fresh: bool) -> Iterator[Path]:
+    """Keep the database's file while the block runs; a fresh one is gone afterwards, the demo's own stays."""
+    if not fresh:
+        yield directory / "demo.sqlite3"
+        return
+    with TemporaryDirectory(prefix="once-", dir=directory, ignore_cleanup_errors=True) as temporary:
+        yield Path(temporary) / "demo.sqlite3"
+        # The worker's thread lives as long as the process, and would complain of its missing file.
+        logging.disable()
 
 
 def _configure(database: Path) -> None:
@@ -104,12 +106,12 @@ def _configure(database: Path) -> None:
         }
     )
     logging.basicConfig(level=logging.WARNING, format="  %(levelname)s %(name)s: %(message)s")
-    # Every answer above 399 would be logged, and the pages show them.
-    logging.getLogger("django.request").setLevel(logging.ERROR)
 
     import django
 
     django.setup()
+    # Every answer above 399 would be logged, and the pages show them.
+    logging.getLogger("django.request").setLevel(logging.ERROR)
 
 
 def _bind(port: int) -> Any:
@@ -153,14 +155,23 @@ def _prepare() -> str:
 
 
 @contextmanager
-def _inbox() -> Iterator[None]:
-    """Run the inbox, and point the demo's webhook at it."""
+def _inbox(port: int) -> Iterator[None]:
+    """Run the inbox, and point the demo's webhook at it; it verifies by the secrets of every webhook there is."""
+    from django.db.models.signals import post_delete, post_save
+
     from openedx_webhooks.models import Webhook
     from tests.lms.demo import inbox
 
-    webhook = Webhook.objects.filter(description=DESCRIPTION).first() or Webhook(description=DESCRIPTION, event="*")
-    with inbox.opened(str(webhook.secret)) as url:
-        webhook.webhook_url = url
+    def trust_all(**_signal: Any) -> None:
+        rows = Webhook.objects.values_list("secret", "previous_secret")
+        box.receiver.trust([secret for row in rows for secret in row if secret])
+
+    with inbox.opened(port) as box:
+        for signal in (post_save, post_delete):
+            signal.connect(trust_all, sender=Webhook, weak=False)
+        webhook = Webhook.objects.filter(description=DESCRIPTION).first()
+        webhook = webhook or Webhook(description=DESCRIPTION, event="*")
+        webhook.webhook_url = box.url
         webhook.save()
         yield
 

@@ -27,8 +27,12 @@ def home(request: HttpRequest) -> HttpResponse:
         {"key": str(course.id), "name": course.display_name, "org": course.org, "enrolled": course.id in enrolled}
         for course in CourseOverview.objects.order_by("display_name")
     ]
-    context = {"page": "home", "courses": courses, "activation": _activation(user), "moods": inbox.MOODS}
+    context = {"page": "home", "courses": courses, "activation": _activation(user), **_inbox()}
     return render(request, "demo/home.html", context)
+
+
+def _inbox() -> dict[str, Any]:
+    return {"moods": inbox.MOODS, "inbox_url": inbox.current().url}
 
 
 def _activation(user: User | None) -> Registration | None:
@@ -53,7 +57,7 @@ def login(request: HttpRequest) -> HttpResponse:
 @ensure_csrf_cookie
 def show_inbox(request: HttpRequest) -> HttpResponse:
     """Show the inbox by itself."""
-    return render(request, "demo/inbox.html", {"page": "inbox", "moods": inbox.MOODS})
+    return render(request, "demo/inbox.html", {"page": "inbox", **_inbox()})
 
 
 # Polled every second: no transaction, which would take SQLite's write lock.

@@ -67,7 +67,7 @@ function element(tag, className, text) {
 
 function signature(verified) {
   if (verified === null) return element("span", "badge", "unsigned");
-  return element("span", verified ? "badge ok" : "badge bad", verified ? "✓ signature" : "✗ signature");
+  return element("span", verified ? "badge ok" : "badge bad", verified ? "✓ signature verified" : "✗ signature does not verify");
 }
 
 function headerTable(headers) {
