@@ -23,6 +23,7 @@ NAMED_ONLY = frozenset({"org.openedx.analytics.tracking.event.emitted.v1"})
 """Event types that no glob matches: the tracking log emits several for every click of every learner."""
 
 _PATTERNS_KEPT = 16_384
+_SEARCHES = 5
 _GLOB = re.compile(r"[*?\[]")
 _VERSION = re.compile(r"v\d+")
 
@@ -118,8 +119,8 @@ class _Discovery:
     """Keeps the catalog of this process, and renews it when signals were registered since.
 
     Looking compares how many signals there are and which is the last. A signal made while its module is still
-    being imported has no name yet, so as long as one is nameless, newly imported modules count as a reason to
-    look again.
+    being imported has no name yet, so as long as one is nameless, newly imported modules are a reason to look
+    again, a few times: a signal that no module will ever hold must not cost a search at every lazy import.
     """
 
     def __init__(self) -> None:
@@ -127,6 +128,7 @@ class _Discovery:
         self._loaded = False
         self._signals: list[OpenEdxPublicSignal] = []
         self._modules = 0
+        self._searches_left = 0
         self._catalog: _Catalog | None = None
 
     def current(self) -> _Catalog:
@@ -134,18 +136,23 @@ class _Discovery:
         if catalog is not None and self._is_current(catalog):
             return catalog
         with self._lock:
-            return self._renew()
+            catalog = self._catalog
+            return catalog if catalog is not None and self._is_current(catalog) else self._renew()
 
     def _is_current(self, catalog: _Catalog) -> bool:
-        signals, seen = OpenEdxPublicSignal.all_events(), self._signals
-        if len(signals) != len(seen) or (seen and signals[-1] is not seen[-1]):
+        if self._has_new_signals():
             return False
-        return catalog.complete or len(sys.modules) == self._modules
+        return catalog.complete or not self._searches_left or len(sys.modules) == self._modules
+
+    def _has_new_signals(self) -> bool:
+        signals, seen = OpenEdxPublicSignal.all_events(), self._signals
+        return len(signals) != len(seen) or bool(seen and signals[-1] is not seen[-1])
 
     def _renew(self) -> _Catalog:
         if not self._loaded:
             load_all_signals()
             self._loaded = True
+        self._searches_left = _SEARCHES if self._has_new_signals() else self._searches_left - 1
         self._modules = len(sys.modules)
         signals = list(OpenEdxPublicSignal.all_events())
         catalog = _Catalog(signals, self._catalog.version + 1 if self._catalog else 1)

@@ -28,10 +28,10 @@ class Payload:
     """Argument -> dicts, lists, text, numbers, booleans, None; dates stay dates, since formats differ in them."""
     metadata: Mapping[str, Any]
     """All fields of EventsMetadata in the same form, ``id`` as text, plus ``notes`` where something is not whole."""
-    characters: int
-    """How much text is in it: no body can be much smaller."""
     class_names: Mapping[str, str]
     """Argument -> qualified class name, such as ``openedx_events.learning.data.UserData``."""
+    characters: int = 0
+    """How much text is in it: no body can be much smaller, so a larger one need not be written to be judged."""
 
 
 def serialize(name: str, event_type: str, arguments: Mapping[str, object], metadata: EventsMetadata) -> Payload:
