@@ -149,7 +149,7 @@ def _mysql_site():
 
 @pytest.fixture(params=["sqlite", pytest.param("mysql", marks=pytest.mark.services)])
 def site(request, tmp_path):
-    """An empty database, then thrown away."""
+    """Make an empty database, then throw it away."""
     if request.param == "sqlite":
         yield SqliteSite(tmp_path / "site.sqlite3")
         return

@@ -28,7 +28,7 @@ def webfilters(site):
 
 @pytest.fixture(params=[(), ("0008_verawood",)], ids=["0007", "0008"])
 def published(request, site):
-    """A site that ran the published package, with two webhooks and a webfilter of it."""
+    """Make a site that ran the published package, with two webhooks and a webfilter of it."""
     site.install_published(*request.param)
     site.insert_webhook("SESSION_LOGIN_COMPLETED")
     site.insert_webhook("COURSE_ENROLLMENT_CREATED")

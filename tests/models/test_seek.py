@@ -11,7 +11,7 @@ pytestmark = pytest.mark.django_db
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@pytest.fixture()
+@pytest.fixture
 def events():
     """Hourly events, their keys with gaps as a purge and rolled-back transactions leave them."""
     keys = [3, 4, 10, 11, 12, 50, 51, 900, 901, 1000]
