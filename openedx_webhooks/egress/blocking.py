@@ -35,6 +35,8 @@ def post(
     number of bytes kept of the answer; the rest is not read.
     """
     watch = Stopwatch(request.timeout)
+    if request.timeout <= 0:
+        return watch.timed_out()
     allowed = AllowedNetworks.usable(allowed_networks)[0]
     try:
         target = parse_url(request.url)
@@ -45,7 +47,7 @@ def post(
     except AddressRefused as error:
         return watch.refused(error)
     deadline = Deadline(watch.deadline)
-    current.exchange = Exchange(deadline, allowed)
+    current.exchange = Exchange(watch, deadline, allowed)
     try:
         reply = _reply(_adapter(allowed, proxy), _prepared(target, headers, request.body), watch, keep_body)
     except AddressRefused as error:
@@ -71,7 +73,7 @@ def _reply(adapter: Adapter, prepared: requests.PreparedRequest, watch: Stopwatc
     response = adapter.send(prepared, stream=True, timeout=(left, left), proxies=adapter.proxies)
     raw = response.raw
     try:
-        body = raw.read(keep_body + 1, decode_content=False)
+        body = _first_bytes(raw, keep_body + 1)
     except BaseException:
         raw.close()
         raise
@@ -85,6 +87,18 @@ def _reply(adapter: Adapter, prepared: requests.PreparedRequest, watch: Stopwatc
         body=body[:keep_body],
         truncated=len(body) > keep_body,
     )
+
+
+def _first_bytes(raw: urllib3.HTTPResponse, room: int) -> bytes:
+    """Return at most so many bytes of the body, as they came.
+
+    Reads until nothing comes: only then does urllib3 say that the body is shorter than its declared length.
+    """
+    parts: list[bytes] = []
+    while room > 0 and (part := raw.read(room, decode_content=False)):
+        parts.append(part)
+        room -= len(part)
+    return b"".join(parts)
 
 
 _AdapterKey = tuple[int, AllowedNetworks, str | None]

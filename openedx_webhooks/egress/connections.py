@@ -20,7 +20,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from openedx_webhooks.egress import resolver
-from openedx_webhooks.egress.exchange import KEEP_ALIVE
+from openedx_webhooks.egress.exchange import KEEP_ALIVE, Stopwatch
 from openedx_webhooks.egress.policy import AllowedNetworks
 from openedx_webhooks.egress.trust import tls_context
 from openedx_webhooks.egress.watchdog import Deadline, Lifeline
@@ -34,6 +34,7 @@ _PER_HOST = 128
 class Exchange:
     """What a connection must know of the request that it is for."""
 
+    watch: Stopwatch
     deadline: Deadline
     allowed: AllowedNetworks
 
@@ -104,7 +105,8 @@ class _Guarded(HTTPConnection):
         if _is_address(host):
             addresses: Sequence[str] = (host,)
         else:
-            addresses = resolver.shared().resolve(host, port, exchange.deadline.when)
+            with exchange.watch.during("the name was being looked up"):
+                addresses = resolver.shared().resolve(host, port, exchange.deadline.when)
         if self.proxy is None:
             addresses = resolver.permitted(host, addresses, exchange.allowed)
         return addresses

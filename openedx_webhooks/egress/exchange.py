@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from openedx_webhooks.data import Failure, Outcome, Reply
@@ -37,11 +38,17 @@ class Stopwatch:
         self.timeout = timeout
         self.deadline = self.began + timeout
         self.phase = ""
-        """For the sentence about a timeout: ``, while ...``."""
 
     def left(self) -> float:
         """Return the seconds left, at least 0."""
         return max(0.0, self.deadline - time.monotonic())
+
+    @contextmanager
+    def during(self, phase: str) -> Iterator[None]:
+        """Say what is being done, for the sentence about a timeout; it stays where it does not end well."""
+        self.phase = f", while {phase}"
+        yield
+        self.phase = ""
 
     def replied(self, reply: Reply) -> Outcome:
         """Return the outcome of an answer; one that came after the deadline is a timeout, however whole it looks."""

@@ -71,6 +71,8 @@ class Poster:
     async def post(self, request: Request) -> Outcome:
         """Return how a request ended. What it raises is a slip of ours, or CancelledError."""
         watch = Stopwatch(request.timeout)
+        if request.timeout <= 0:
+            return watch.timed_out()
         try:
             target = parse_url(request.url)
             headers = outgoing_headers(request.headers)
@@ -153,14 +155,15 @@ class _Connector(aiohttp.TCPConnector):
 
     def __init__(self, most: int, **options: Any) -> None:
         super().__init__(**options)
-        self._factory = functools.partial[ResponseHandler](_Bounded, most, loop=self._loop)
+        factory: Any = functools.partial(_Bounded, most=most, loop=self._loop)
+        self._factory = factory
 
 
 class _Bounded(ResponseHandler):
     """Receives at most ``most`` bytes per answer."""
 
-    def __init__(self, most: int, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(self, *, most: int, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
         self._most = most
         self._room = most
 
@@ -191,9 +194,8 @@ class _Names(AbstractResolver):
         family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - aiohttp's signature
     ) -> list[ResolveResult]:
         watch = _exchange.get().watch
-        watch.phase = ", while the name was being looked up"
-        addresses: Sequence[str] = await resolver.shared().resolve_async(host, port)
-        watch.phase = ""
+        with watch.during("the name was being looked up"):
+            addresses: Sequence[str] = await resolver.shared().resolve_async(host, port)
         if self._allowed is not None:
             addresses = resolver.permitted(host, addresses, self._allowed)
         return [_result(host, address, port) for address in addresses]

@@ -126,8 +126,12 @@ def _last(bits: int) -> tuple[int, ...]:
 
 
 def _nat64_48(bits: int) -> tuple[int, ...]:
-    """Read both layouts: at the end (a /96 inside), and behind the /48 with bits 64 to 71 left out."""
-    return bits, (bits >> 64 & 0xFFFF) << 16 | bits >> 40 & 0xFFFF
+    """Read both layouts: at the end (a /96 inside), and behind the /48 with bits 64 to 71 left out.
+
+    The one that is not meant reads as 0 and is left out.
+    """
+    both = bits & 0xFFFFFFFF, (bits >> 64 & 0xFFFF) << 16 | bits >> 40 & 0xFFFF
+    return tuple(number for number in both if number) or (0,)
 
 
 _CARRIERS: tuple[tuple[ipaddress.IPv6Network, Callable[[int], tuple[int, ...]]], ...] = (

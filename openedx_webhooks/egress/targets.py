@@ -17,6 +17,7 @@ from openedx_webhooks.exceptions import InvalidURL
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _URL = re.compile(r"(?P<scheme>[^:/?#]*):(?://(?P<authority>[^/?#]*))?(?P<path>[^?#]*)(?:\?(?P<query>[^#]*))?(?:#.*)?")
+_AUTHORITY = re.compile(r"(?P<host>\[[^\]]*\]|[^\[\]]*?)(?::(?P<port>[^:\]]*))?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*")
@@ -88,12 +89,13 @@ def _split_authority(authority: str, default_port: int) -> tuple[str, int]:
         raise InvalidURL("The URL holds a user name or password; send an Authorization header instead.")
     if "\\" in authority:
         raise InvalidURL("The host holds a backslash.")
-    host, colon, port = authority, "", ""
-    if not authority.endswith("]"):
-        host, colon, port = authority.rpartition(":") if ":" in authority else (authority, "", "")
+    match = _AUTHORITY.fullmatch(authority)
+    if match is None:
+        raise InvalidURL("The bracket around the IPv6 address is not closed, or something follows it.")
+    host, port = match["host"], match["port"]
     if not host:
         raise InvalidURL("The host is empty.")
-    return host, _port(port) if colon and port else default_port
+    return host, _port(port) if port else default_port
 
 
 def _port(text: str) -> int:
@@ -115,8 +117,6 @@ def _host(text: str) -> tuple[str, bool]:
 
 
 def _ipv6(text: str) -> str:
-    if not text.endswith("]"):
-        raise InvalidURL("The bracket around the IPv6 address is not closed.")
     if "%" in text:
         raise InvalidURL("The IPv6 address holds a zone id, which names a network card of this machine.")
     try:
