@@ -1,6 +1,6 @@
 """``python -m tests.lms.demo``: serve the demo, or with ``ONCE=1`` do one pass through it and exit 0 or 1.
 
-``PORT`` chooses the port (8000; with ``ONCE=1`` a free one).
+``PORT`` chooses the port (8000, with ``ONCE=1`` a free one), ``DEMO_DIRECTORY`` the folder of the database (``.demo``).
 """
 
 import os
@@ -23,9 +23,10 @@ def main() -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
+    directory = Path(os.environ.get("DEMO_DIRECTORY") or REPOSITORY / ".demo")
     once = os.environ.get("ONCE", "") not in ("", "0")
     try:
-        with site.running(once=once, port=os.environ.get("PORT", ""), directory=REPOSITORY / ".demo") as demo:
+        with site.running(once=once, port=os.environ.get("PORT", ""), directory=directory) as demo:
             return _once(demo.url) if once else _serve(demo)
     except site.DemoError as error:
         print(error, file=sys.stderr)  # noqa: T201

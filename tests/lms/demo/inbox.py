@@ -91,7 +91,7 @@ def _receiver(port: int) -> Receiver:
     """Return a receiver on the port, so that its URL is the same at the next start, or on a free one."""
     try:
         return Receiver(port=port)
-    except OSError:
+    except (OSError, OverflowError):  # Taken, or above the highest port.
         return Receiver()
 
 
