@@ -46,13 +46,13 @@ def dispatch() -> str:
     return "thread" if current_app.conf.task_always_eager or not current_app.conf.broker_url else "celery"
 
 
-def publish(countdown: float = 0.0) -> None:
+def publish() -> None:
     """Send one wake-up to the workers, over a connection that cannot block longer than a few seconds.
 
-    ``countdown`` is in seconds, at most a minute: what waits longer waits in the table, because Redis redelivers a
-    message that waits for longer than its visibility timeout. Raises whatever the transport raises.
+    Never with a countdown: Redis redelivers a message that waits longer than its visibility timeout, and a worker
+    that holds a waiting message ends when it loses Redis (seen with Celery 5.7). Raises whatever the transport raises.
     """
-    options: dict[str, Any] = {"countdown": min(countdown, 60.0)} if countdown > 0 else {"expires": 50}
+    options: dict[str, Any] = {"expires": 50}
     if queue := app_settings.CELERY_QUEUE():
         options["queue"] = queue
     with _bounded_connection() as connection:
@@ -86,11 +86,15 @@ class _Waker:
         self._flag = threading.Event()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
+        self._publishing = False
 
     def notify(self) -> None:
         if self._pid != os.getpid() or self._thread is None or not self._thread.is_alive():
             self._start()
         self._flag.set()
+
+    def pending(self) -> bool:
+        return self._flag.is_set() or self._publishing
 
     def _start(self) -> None:
         """Start the thread for this process, unless another thread just did, or nobody drains from here."""
@@ -115,6 +119,7 @@ class _Waker:
         wait = FIRST_WAIT
         while True:
             self._flag.wait()
+            self._publishing = True
             self._flag.clear()
             try:
                 publish()
@@ -125,6 +130,7 @@ class _Waker:
                 wait = min(wait * 2, LONGEST_WAIT)
             else:
                 wait = FIRST_WAIT
+                self._publishing = False
                 time.sleep(PACE)
 
 
@@ -137,6 +143,18 @@ def notify() -> None:
         _waker.notify()
     except Exception:
         log.exception("openedx_webhooks: a wake-up could not be asked for")
+
+
+def notify_later(seconds: float) -> None:
+    """Have a worker look in so many seconds, by a daemon timer of this process; the minute's wake-up covers its loss."""
+    timer = threading.Timer(seconds, notify)
+    timer.daemon = True
+    timer.start()
+
+
+def pending() -> bool:
+    """Return whether a wake-up was asked for and is not out yet; for a process that is about to end."""
+    return _waker.pending()
 
 
 def register(*, runner: Runner, report: Reporter) -> None:

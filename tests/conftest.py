@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,12 @@ def _no_thread_outlives_its_test() -> Iterator[None]:
     subscriptions.stop()
     yield
     subscriptions.stop()
+
+
+@pytest.fixture(autouse=True)
+def _nobody_drains_unasked(settings: Any) -> None:
+    """A test that wants deliveries drains; one about wake-ups says who is to be woken."""
+    settings.OPENEDX_WEBHOOKS_DISPATCH = "none"
 
 
 @pytest.fixture

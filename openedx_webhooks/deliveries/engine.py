@@ -27,7 +27,7 @@ from openedx_webhooks.deliveries.health import HealthKeeper
 from openedx_webhooks.deliveries.record import Result, record
 from openedx_webhooks.deliveries.rooms import Rooms
 from openedx_webhooks.deliveries.sql import engine_connection
-from openedx_webhooks.models import Delivery, incident
+from openedx_webhooks.models import Delivery
 
 if TYPE_CHECKING:
     from openedx_webhooks.egress.concurrent import Sender
@@ -232,10 +232,7 @@ def wake_for_the_rest() -> None:
     if seconds <= 0:
         wakeup.notify()
     elif slot.plan_wake_up(connection, seconds):
-        try:
-            wakeup.publish(countdown=seconds)
-        except Exception as error:  # noqa: BLE001  every transport raises errors of its own; the minute's wake-up comes
-            incident.note("wake-up", f"The broker did not take a wake-up: {type(error).__name__}.")
+        wakeup.notify_later(seconds)
 
 
 def run_for_ever(wake: threading.Event, stop: threading.Event) -> None:

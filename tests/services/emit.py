@@ -1,0 +1,28 @@
+"""A process that emits: ``python -m tests.services.emit <count>``, each event in a transaction of its own."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import django
+
+
+def main(count: int) -> None:
+    from django.db import transaction
+
+    from openedx_webhooks import wakeup
+    from tests.deliveries.events import log_in
+
+    for number in range(count):
+        with transaction.atomic():
+            log_in(number)
+    # A web process lives on; this one leaves its thread the time to publish.
+    deadline = time.monotonic() + 5
+    while wakeup.pending() and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+if __name__ == "__main__":
+    django.setup()
+    main(int(sys.argv[1]))
