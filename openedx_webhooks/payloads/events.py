@@ -8,6 +8,7 @@ from typing import Any
 
 from openedx_events.data import EventsMetadata
 
+from openedx_webhooks.payloads.fields import qualified_name
 from openedx_webhooks.payloads.objects import Walk
 
 
@@ -53,9 +54,5 @@ def serialize(name: str, event_type: str, arguments: Mapping[str, object], metad
         tree=tree,
         metadata=described,
         characters=walk.characters,
-        class_names={key: _qualified_name(type(value)) for key, value in arguments.items()},
+        class_names={key: qualified_name(type(value)) for key, value in arguments.items()},
     )
-
-
-def _qualified_name(cls: type) -> str:
-    return f"{cls.__module__}.{cls.__qualname__}"

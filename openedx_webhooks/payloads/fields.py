@@ -27,6 +27,14 @@ class Field:
     """The parameter of ``__init__`` that sets it; None if none does."""
 
 
+def qualified_name(cls: type) -> str:
+    """Return module and class, such as ``openedx_events.learning.data.UserData``; never raises."""
+    try:
+        return f"{cls.__module__}.{cls.__qualname__}"
+    except Exception:  # noqa: BLE001  a metaclass is foreign code
+        return "an unnamed class"
+
+
 def is_data_class(cls: Any) -> bool:
     """Tell whether instances of the class are read field by field."""
     return isinstance(cls, type) and (attr.has(cls) or dataclasses.is_dataclass(cls))

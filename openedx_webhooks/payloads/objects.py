@@ -23,10 +23,10 @@ from django.core.files.base import File
 from django.db.models import Manager, Model, QuerySet
 from django.utils.duration import duration_iso_string
 from django.utils.functional import LazyObject, Promise, empty
-from opaque_keys import InvalidKeyError, OpaqueKey
-from opaque_keys.edx.keys import CourseKey, LearningContextKey, UsageKey
+from opaque_keys import OpaqueKey
 
-from openedx_webhooks.payloads.fields import is_data_class, written_fields
+from openedx_webhooks.payloads.fields import is_data_class, qualified_name, written_fields
+from openedx_webhooks.payloads.keys import TEXT_STARTS, context_of, key_in
 from openedx_webhooks.payloads.redaction import is_credential, redact_text
 
 MAX_DEPTH = 24
@@ -47,7 +47,7 @@ _CLASSES_KEPT = 4096
 OMITTED: Any = object()
 """What an encoder returns for a value that is left out of its dict or list: bytes and files."""
 
-_SPECIAL_TEXT = ("{", "[", "course-v1:", "block-v1:", "ccx-v1:", "ccb-v1:", "asset-v1:", "library-v1:", "lib:", "lb:")
+_SPECIAL_TEXT = ("{", "[", *TEXT_STARTS)
 """Text that needs a second look: it may be JSON with a credential in it, or the text of an opaque key."""
 
 
@@ -83,7 +83,7 @@ class Walk:
         try:
             return (_ENCODERS.get(kind) or _learn(kind))(self, value, depth)
         except Exception as error:  # noqa: BLE001  whatever an object raises, the event goes out
-            self.note(f"{_class_name(kind)} could not be read ({type(error).__name__})")
+            self.note(f"{qualified_name(kind)} could not be read ({type(error).__name__})")
             return None
 
     def note(self, text: str) -> None:
@@ -94,7 +94,7 @@ class Walk:
 
     def found(self, key: OpaqueKey) -> None:
         """Collect the course (or library) that a key belongs to, and its organisation."""
-        context = key if isinstance(key, LearningContextKey) else _context_of(key)
+        context = context_of(key)
         organization = getattr(context if context is not None else key, "org", None)
         if context is not None:
             self.course_keys.add(str(context))
@@ -124,21 +124,6 @@ class Walk:
             return items
         self.note(f"holds more than {MAX_NODES} values")
         return islice(items, allowed)
-
-
-def _class_name(kind: type) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
-
-
-def _context_of(key: OpaqueKey) -> Any:
-    """Return the course or library that a key points into, or None."""
-    if isinstance(key, UsageKey):
-        return key.context_key
-    for name in ("course_key", "context_key", "lib_key"):
-        context = getattr(key, name, None)
-        if isinstance(context, LearningContextKey):
-            return context
-    return None
 
 
 def _same(_walk: Walk, value: Any, _depth: int) -> Any:
@@ -174,13 +159,8 @@ def clean_text(text: str) -> str:
 def _special_text(walk: Walk, value: str) -> str:
     if value.startswith(("{", "[")):
         return redact_text(value)
-    if len(value) <= MAX_KEY:
-        for family in (CourseKey, LearningContextKey, UsageKey):
-            try:
-                walk.found(family.from_string(value))
-                break
-            except InvalidKeyError:
-                continue
+    if (key := key_in(value)) is not None:
+        walk.found(key)
     return value
 
 
@@ -243,7 +223,7 @@ def _model(walk: Walk, value: Model, depth: int) -> dict[str, Any]:
 
 
 def _unknown(walk: Walk, value: Any, _depth: int) -> None:
-    walk.note(f"{_class_name(type(value))} has no JSON form")
+    walk.note(f"{qualified_name(type(value))} has no JSON form")
 
 
 def _container(encoder: Encoder) -> Encoder:

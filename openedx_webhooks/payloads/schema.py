@@ -19,7 +19,7 @@ from openedx_events.data import EventsMetadata
 
 from openedx_webhooks.catalog.events import EventEntry
 from openedx_webhooks.payloads import types
-from openedx_webhooks.payloads.fields import BINARY, is_data_class, written_fields
+from openedx_webhooks.payloads.fields import BINARY, is_data_class, qualified_name, written_fields
 from openedx_webhooks.payloads.samples import sample, sample_body
 
 __all__ = ["json_schema", "sample", "sample_body"]
@@ -53,7 +53,7 @@ def json_schema(entry: EventEntry) -> Schema:
     definitions: dict[str, Schema] = {}
     properties = {argument.name: _reference(argument.data_class, definitions) for argument in entry.arguments}
     properties["event_metadata"] = _reference(EventsMetadata, definitions)
-    metadata = definitions[_qualified_name(EventsMetadata)]
+    metadata = definitions[qualified_name(EventsMetadata)]
     metadata["properties"] = {
         **metadata["properties"],
         "event_type": {"const": entry.event_type},
@@ -70,13 +70,9 @@ def json_schema(entry: EventEntry) -> Schema:
     }
 
 
-def _qualified_name(cls: type) -> str:
-    return f"{cls.__module__}.{cls.__qualname__}"
-
-
 def _reference(cls: type, definitions: dict[str, Schema]) -> Schema:
     """Return a reference to a class's schema, described once; a class may hold itself."""
-    name = _qualified_name(cls)
+    name = qualified_name(cls)
     if name not in definitions:
         definitions[name] = {}
         definitions[name] = _object(cls, definitions)

@@ -134,6 +134,21 @@ def test_a_signal_in_no_module_gets_a_derived_name_until_a_module_holds_it(regis
         del sys.modules["acme_late.signals"]
 
 
+def test_a_signal_that_no_module_ever_holds_is_not_searched_for_at_every_import(register):
+    register("com.acme.sales.order.lost.v1", None)
+    events.all_events()
+    before = events.version()
+    added = [f"acme_imported_{number}" for number in range(50)]
+    try:
+        for name in added:
+            sys.modules[name] = ModuleType(name)
+            events.all_events()
+        assert events.version() - before <= 5
+    finally:
+        for name in added:
+            del sys.modules[name]
+
+
 def test_the_name_in_a_signals_module_counts_before_an_alias(register):
     signal = register("com.acme.sales.order.made.v1", "ORDER_MADE")
     handlers = ModuleType("acme")

@@ -93,6 +93,17 @@ class HostileFields:
         raise RuntimeError
 
 
+class NamelessMeta(type):
+    def __getattribute__(cls, name: str) -> object:
+        if name == "__qualname__":
+            raise RuntimeError(name)
+        return super().__getattribute__(name)
+
+
+class Nameless(metaclass=NamelessMeta):
+    """Cannot even be named in a note."""
+
+
 class BrokenMapping(dict[str, int]):
     def items(self):  # type: ignore[override]
         raise KeyError("gone")
@@ -179,6 +190,7 @@ def test_how_a_value_is_shown(value, expected):
         (10**5000, "an integer is too large"),
         (1j, "builtins.complex has no JSON form"),
         (Hostile(), "Hostile has no JSON form"),
+        (Nameless(), "an unnamed class has no JSON form"),
         (BrokenMapping(a=1), "BrokenMapping could not be read (KeyError)"),
         (SimpleLazyObject(lambda: 1), "a lazy object is not evaluated"),
     ],
@@ -283,6 +295,12 @@ def test_long_keys_are_clipped():
         ({"object_id": BLOCK}, {COURSE}, {"edX"}),
         ("lb:acme:lib:problem:p", {"lib:acme:lib"}, {"acme"}),
         ("course-v1:not a key", set(), set()),
+        ("asset-v1:edX+DemoX+2026+type@asset+block@a.png", {COURSE}, {"edX"}),
+        ("ccx-v1:edX+DemoX+2026+ccx@1", {"ccx-v1:edX+DemoX+2026+ccx@1"}, {"edX"}),
+        ("library-v1:edX+lib", {"library-v1:edX+lib"}, {"edX"}),
+        ("lib:acme:lib", {"lib:acme:lib"}, {"acme"}),
+        ("lct:acme:lib:unit:u", {"lib:acme:lib"}, {"acme"}),
+        ("lib-collection:acme:lib:c", {"lib:acme:lib"}, {"acme"}),
         (f"{COURSE} is mentioned in a text", set(), set()),
         (
             [Thing(COURSE), {"a": CourseKey.from_string("course-v1:acme+A+1")}],
