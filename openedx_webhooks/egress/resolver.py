@@ -126,7 +126,7 @@ class Resolver:
         while lookup is not None:
             try:
                 addresses = _addresses(lookup.host, lookup.port)
-            except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, whatever it is
+            except LookupFailed as error:
                 following = self._finish(lookup, error)
                 lookup.future.set_exception(error)
             else:
@@ -134,7 +134,7 @@ class Resolver:
                 lookup.future.set_result(addresses)
             lookup = following
 
-    def _finish(self, lookup: _Lookup, error: Exception | None) -> _Lookup | None:
+    def _finish(self, lookup: _Lookup, error: LookupFailed | None) -> _Lookup | None:
         """Take the lookup off the lists; return the next that may use its thread."""
         now = time.monotonic()
         with self._lock:
@@ -146,7 +146,7 @@ class Resolver:
             self._remember(lookup.host, error, now)
             return self._next(now)
 
-    def _remember(self, host: str, error: Exception | None, now: float) -> None:
+    def _remember(self, host: str, error: LookupFailed | None, now: float) -> None:
         if error is None:
             self._failed.pop(host, None)
             self._known[host] = None
@@ -171,7 +171,7 @@ def _addresses(host: str, port: int) -> tuple[str, ...]:
     """Return the distinct addresses that the system gives for a name."""
     try:
         answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
+    except Exception as error:  # Whoever waits must hear of it, whatever the system's libraries raise.
         raise LookupFailed(f"The name {host} could not be looked up: {error}.") from error
     addresses = tuple(dict.fromkeys(str(answer[4][0]) for answer in answers))
     if not addresses:

@@ -113,7 +113,7 @@ def main() -> None:
     share = statistics.median(mine[0] / theirs[0] for theirs, mine in pairs)
     cpu = statistics.median(mine[1] / theirs[1] for theirs, mine in pairs)
     rate = statistics.median(theirs[0] for theirs, _ in pairs)
-    print(f"bare aiohttp: {rate:.0f}/s; ours: {share:.2f} of its throughput, {cpu:.2f} x its CPU")
+    print(f"bare aiohttp: {rate:.0f}/s; ours: {share:.2f} of its throughput, {cpu:.2f} x its CPU")  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -176,5 +176,7 @@ def tls_talk(connection: socket.socket) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(CERTIFICATE)
     with context.wrap_socket(connection, server_side=True) as secured:
-        secured.recv(65536)
+        received = b""
+        while not received.endswith(b"{}"):
+            received += secured.recv(65536)
         secured.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecret")
