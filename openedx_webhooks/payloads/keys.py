@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from opaque_keys import InvalidKeyError, OpaqueKey
 from opaque_keys.edx.keys import AssetKey, CourseKey, LearningContextKey, UsageKey
 from opaque_keys.edx.locator import LibraryCollectionLocator, LibraryContainerLocator
 
-_FAMILIES: dict[str, type[OpaqueKey]] = {
-    "course-v1:": CourseKey,
-    "ccx-v1:": CourseKey,
-    "library-v1:": CourseKey,
-    "block-v1:": UsageKey,
-    "ccb-v1:": UsageKey,
-    "asset-v1:": AssetKey,
-    "lib:": LearningContextKey,
-    "lb:": UsageKey,
-    "lct:": LibraryContainerLocator,
-    "lib-collection:": LibraryCollectionLocator,
+_READERS: Mapping[str, Callable[[str], OpaqueKey]] = {
+    "course-v1:": CourseKey.from_string,
+    "ccx-v1:": CourseKey.from_string,
+    "library-v1:": CourseKey.from_string,
+    "block-v1:": UsageKey.from_string,
+    "ccb-v1:": UsageKey.from_string,
+    "asset-v1:": AssetKey.from_string,
+    "lib:": LearningContextKey.from_string,
+    "lb:": UsageKey.from_string,
+    "lct:": LibraryContainerLocator.from_string,
+    "lib-collection:": LibraryCollectionLocator.from_string,
 }
-TEXT_STARTS = tuple(_FAMILIES)
+TEXT_STARTS = tuple(_READERS)
 """How the text of a key begins: some events carry keys as text (``object_id``, ``location``)."""
 _LONGEST = 255
 
@@ -43,6 +44,6 @@ def key_in(text: str) -> OpaqueKey | None:
     if len(text) > _LONGEST:
         return None
     try:
-        return _FAMILIES[text[: text.index(":") + 1]].from_string(text)
+        return _READERS[text[: text.index(":") + 1]](text)
     except InvalidKeyError:
         return None
