@@ -1,5 +1,5 @@
 """The Django admin's section OPENEDX_WEBHOOKS."""
 
-from openedx_webhooks.admin import deliveries, incident, webhook
+from openedx_webhooks.admin import deliveries, incident, lernito, webhook
 
-__all__ = ["deliveries", "incident", "webhook"]
+__all__ = ["deliveries", "incident", "lernito", "webhook"]

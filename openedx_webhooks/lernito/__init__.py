@@ -1,0 +1,1 @@
+"""Signed enrollment orders from outside: ``POST /api/lernito/webhook/``."""

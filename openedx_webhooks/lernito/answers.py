@@ -8,14 +8,14 @@ from __future__ import annotations
 import logging
 import re
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from django.db import DatabaseError
 from django.http import Http404, UnreadablePostError
 from rest_framework.exceptions import APIException, MethodNotAllowed, NotFound, Throttled, ValidationError
 from rest_framework.negotiation import BaseContentNegotiation
-from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -61,16 +61,11 @@ class EnvelopeRenderer(JSONRenderer):
 class AlwaysJSON(BaseContentNegotiation):
     """No negotiation: an ``Accept`` header or a ``?format=`` cannot turn an answer into an error page."""
 
-    def select_parser(self, request: Request, parsers: Sequence[Any]) -> None:  # noqa: ARG002
+    def select_parser(self, request: Request, parsers: Any) -> Any:
         """Return none: the view reads the body itself."""
 
-    def select_renderer(  # type: ignore[override]
-        self,
-        request: Request,
-        renderers: Iterable[BaseRenderer],
-        format_suffix: str | None = None,  # noqa: ARG002
-    ) -> tuple[BaseRenderer, str]:
-        """Return the only renderer."""
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: Any = None) -> Any:  # noqa: ARG002
+        """Return the only renderer and its media type."""
         renderer = next(iter(renderers))
         return renderer, renderer.media_type
 
@@ -85,7 +80,8 @@ def failure(error: Exception, context: dict[str, Any]) -> Response:
     if known is None:
         log.error("An order failed.\n%s", describe(error, context["view"].personal))
         return Response({"success": False, "message": "Internal server error"}, status=500)
-    headers = {"Retry-After": str(int(known.wait))} if isinstance(known, Throttled) and known.wait else {}
+    wait = getattr(known, "wait", None)
+    headers = {"Retry-After": str(int(wait))} if wait else {}
     return Response({"success": False, "message": _message(known)}, status=known.status_code, headers=headers)
 
 

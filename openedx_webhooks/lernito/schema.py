@@ -10,13 +10,8 @@ from typing import Any, TypeVar
 from rest_framework import serializers
 from rest_framework.views import APIView
 
-from openedx_webhooks.lernito.serializers import AcceptedSerializer, OrderSerializer
-
-try:
-    from drf_spectacular.openapi import AutoSchema
-    from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
-except ImportError:
-    AutoSchema = None
+from openedx_webhooks import __version__
+from openedx_webhooks.lernito.serializers import LernitoAcceptedSerializer, LernitoOrderSerializer
 
 View = TypeVar("View", bound=type[APIView])
 
@@ -35,13 +30,19 @@ _FAILURES = {
     429: "Too many requests; Retry-After says when to come back.",
     500: "Internal server error; the same order can be sent again.",
 }
+_MESSAGE = {
+    "oneOf": [
+        {"type": "string"},
+        {"type": "object", "additionalProperties": {}, "description": "Sentences for each field that is wrong."},
+    ]
+}
 
 
 class Message(serializers.JSONField):
     """A sentence, or an object with a list of sentences for each field."""
 
 
-class FailureSerializer(serializers.Serializer[dict[str, Any]]):
+class LernitoFailureSerializer(serializers.Serializer[dict[str, Any]]):
     """The answer to an order that was not carried out."""
 
     success = serializers.BooleanField()
@@ -50,22 +51,35 @@ class FailureSerializer(serializers.Serializer[dict[str, Any]]):
 
 def documented(view: View) -> View:
     """Describe the order view; return it as it is where drf-spectacular is missing."""
-    if AutoSchema is None:
+    try:
+        from drf_spectacular.openapi import AutoSchema  # noqa: PLC0415
+        from drf_spectacular.utils import (  # noqa: PLC0415
+            OpenApiParameter,
+            OpenApiResponse,
+            extend_schema,
+            extend_schema_field,
+        )
+    except ImportError:
         return view
     view.schema = AutoSchema()
-    failures = {status: OpenApiResponse(FailureSerializer, text) for status, text in _FAILURES.items()}
-    return extend_schema(
+    extend_schema_field(_MESSAGE)(Message)
+    failures = {status: OpenApiResponse(LernitoFailureSerializer, text) for status, text in _FAILURES.items()}
+    describe = extend_schema(
         operation_id="lernito_order",
         tags=["lernito"],
         summary="Enroll a person in courses",
         description="Send X-Lernito-Signature, or the three headers of Standard Webhooks.",
         auth=[],
-        request={"application/json": OrderSerializer},
+        request={"application/json": LernitoOrderSerializer},
         parameters=[
             OpenApiParameter(name, str, OpenApiParameter.HEADER, description=text) for name, text in _HEADERS.items()
         ],
-        responses={200: AcceptedSerializer, **failures},
-    )(view)
+        responses={200: LernitoAcceptedSerializer, **failures},
+    )
+    # What extend_schema builds upon; otherwise the site's DEFAULT_SCHEMA_CLASS, which may be another tool's.
+    view.post.kwargs = {"schema": AutoSchema}  # type: ignore[attr-defined]
+    view.post = describe(view.post)  # type: ignore[attr-defined]
+    return view
 
 
 def openapi() -> dict[str, Any]:
@@ -75,7 +89,8 @@ def openapi() -> dict[str, Any]:
     from openedx_webhooks.lernito import urls  # noqa: PLC0415
 
     patterns = [pattern for pattern in urls.urlpatterns if pattern.name]
-    generator = SchemaGenerator(title="Lernito orders", version="1", patterns=patterns, urlconf=None)
-    document: dict[str, Any] = generator.get_schema(request=None, public=True)
+    generator: Any = SchemaGenerator
+    document: dict[str, Any] = generator(patterns=patterns).get_schema(request=None, public=True)
+    document["info"] = {"title": "Lernito orders", "version": __version__}
     document["paths"] = {f"/api/lernito{path}": item for path, item in document["paths"].items()}
     return document

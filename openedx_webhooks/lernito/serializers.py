@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from openedx_webhooks import app_settings
 
-REQUIRED = {"required": "This field is required"}
+REQUIRED: Any = {"required": "This field is required"}
 
 
 class _Optional(serializers.CharField):
@@ -18,7 +18,7 @@ class _Optional(serializers.CharField):
         super().__init__(required=False, allow_null=True, allow_blank=True, **kwargs)
 
 
-class OrderSerializer(serializers.Serializer[dict[str, Any]]):
+class LernitoOrderSerializer(serializers.Serializer[dict[str, Any]]):
     """One enrollment order. Fields that it does not know are passed over."""
 
     email = serializers.EmailField(
@@ -46,16 +46,16 @@ class OrderSerializer(serializers.Serializer[dict[str, Any]]):
         return value
 
 
-class ResultSerializer(serializers.Serializer[dict[str, Any]]):
+class LernitoResultSerializer(serializers.Serializer[dict[str, Any]]):
     """What became of one course of an order."""
 
     courseId = serializers.CharField()  # noqa: N815
     result = serializers.ChoiceField(["enrolled", "already_enrolled", "allowed", "already_allowed"])
 
 
-class AcceptedSerializer(serializers.Serializer[dict[str, Any]]):
+class LernitoAcceptedSerializer(serializers.Serializer[dict[str, Any]]):
     """The answer to an order that was carried out."""
 
     success = serializers.BooleanField()
     message = serializers.CharField()
-    results = ResultSerializer(many=True)
+    results = LernitoResultSerializer(many=True)

@@ -18,7 +18,7 @@ from openedx_webhooks import app_settings
 from openedx_webhooks.edx_platform import EnrollmentRefused
 from openedx_webhooks.exceptions import SettingError, SignatureError
 from openedx_webhooks.lernito import answers, authentication, enrollment, schema
-from openedx_webhooks.lernito.serializers import OrderSerializer
+from openedx_webhooks.lernito.serializers import LernitoOrderSerializer
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,8 @@ class LernitoThrottle(SimpleRateThrottle):
 
     def get_cache_key(self, request: Request, view: APIView) -> str:  # noqa: ARG002
         """Return a key of fixed length: ``X-Forwarded-For`` is the client's to write, and caches limit keys."""
-        ident = hashlib.sha256(self.get_ident(request).encode("utf-8", "replace")).hexdigest()
+        # Behind a Unix socket there is no address: str() of None is one client like another.
+        ident = hashlib.sha256(str(self.get_ident(request)).encode("utf-8", "replace")).hexdigest()
         return self.cache_format % {"scope": self.scope, "ident": ident}
 
 
@@ -62,15 +63,17 @@ class OrderView(_Enveloped):
     http_method_names = ("post",)
 
     def post(self, request: Request) -> Response:
-        """Carry out one order: size, content type, signature, JSON, fields, and only then the platform."""
+        """Carry out one order: size, signature, content type, JSON, fields, and only then the platform."""
         body = _read(request._request)  # noqa: SLF001  the plain stream: DRF's request would parse it
         scheme = _authenticate(request, body)
+        if request._request.content_type != "application/json":  # noqa: SLF001
+            raise answers.UnsupportedContentType
         data = self._parse(body)
         order = enrollment.Order(
             email=data["email"],
             course_ids=data["courseIds"],
             mode=data.get("mode"),
-            source=request.META.get("REMOTE_ADDR", ""),
+            source=request.META.get("REMOTE_ADDR") or "",
             scheme=scheme,
         )
         try:
@@ -88,7 +91,7 @@ class OrderView(_Enveloped):
         except ValueError as error:
             raise answers.Refused("Malformed JSON") from error
         self.personal = tuple(answers.personal_texts(data))
-        serializer = OrderSerializer(data=data)
+        serializer = LernitoOrderSerializer(data=data)
         with translation.override("en"):
             serializer.is_valid(raise_exception=True)
         return dict(serializer.validated_data)
@@ -104,7 +107,7 @@ class NotFoundView(_Enveloped):
 
 
 def _read(request: HttpRequest) -> bytes:
-    """Return the body; refuse, unread, one that is too large or no JSON.
+    """Return the body; refuse, unread, one that is too large.
 
     The platform sets no limit of its own. What the header declares is not what comes: both are held to it.
     """
@@ -112,8 +115,6 @@ def _read(request: HttpRequest) -> bytes:
     declared = request.META.get("CONTENT_LENGTH") or ""
     if declared.isdecimal() and int(declared[:20]) > limit:
         raise answers.PayloadTooLarge(f"The body is larger than {limit} bytes")
-    if request.content_type != "application/json":
-        raise answers.UnsupportedContentType
     body: bytes = request.read(limit + 1)
     if len(body) > limit:
         raise answers.PayloadTooLarge(f"The body is larger than {limit} bytes")
@@ -136,7 +137,7 @@ def _secrets() -> tuple[str, ...]:
     try:
         secrets = app_settings.LERNITO_WEBHOOK_SECRET.parse()
     except SettingError as error:
-        log.error("An order came, and its signature cannot be checked: %s", error)  # noqa: TRY400
+        log.error("An order came, and its signature cannot be checked: %s", error)
         return ()
     if not secrets:
         log.error("An order came, and LERNITO_WEBHOOK_SECRET is not set: it was answered with 401.")

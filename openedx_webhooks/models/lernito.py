@@ -38,7 +38,7 @@ class LernitoOrder(models.Model):
 class LernitoLock(models.Model):
     """A row that orders for the same person lock, so that they run one after the other.
 
-    Never the user's own row: an enrollment may wait for a webfilter, and a login of that user would wait with it.
+    Not the user's own row: the order may wait for webfilters, and a login of that user would wait with it.
     A few hundred rows serve everybody; which one is decided by the HMAC of the email address.
 
     .. no_pii: A number.

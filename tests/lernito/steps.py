@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from openedx_filters import PipelineStep
 from openedx_filters.learning.filters import CourseEnrollmentStarted
@@ -28,3 +29,20 @@ class Break(PipelineStep):
 
     def run_filter(self, user: Any, course_key: Any, mode: Any) -> dict[str, Any]:
         raise RuntimeError(f"no seat for {user.email} in {course_key}")
+
+
+class PreventWithoutAWord(PipelineStep):
+    """Lets nobody in, and does not say why."""
+
+    def run_filter(self, user: Any, course_key: Any, mode: Any) -> dict[str, Any]:
+        raise CourseEnrollmentStarted.PreventEnrollment("")
+
+
+class Meanwhile(PipelineStep):
+    """Has something happen between the order's look and its write."""
+
+    happens: ClassVar[Callable[[Any, Any], None]]
+
+    def run_filter(self, user: Any, course_key: Any, mode: Any) -> dict[str, Any]:
+        type(self).happens(user, course_key)
+        return {}

@@ -15,7 +15,7 @@ from tests.lernito.conftest import COURSES, EMAIL, PATH, SECRET, make_courses, m
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-RESULTS = '"results": [{{"courseId": "%s", "result": "{0}"}}, {{"courseId": "%s", "result": "{0}"}}]' % COURSES
+RESULTS = '"results": [' + ", ".join(f'{{{{"courseId": "{c}", "result": "{{0}}"}}}}' for c in COURSES) + "]"
 USER_VERIFIED = '{"success": true, "message": "User enrollment status verified for 2 course(s)", '
 ALLOWANCE_VERIFIED = '{"success": true, "message": "Enrollment allowance verified for 2 course(s)", '
 ORDER = {"email": EMAIL, "name": "Ada", "family": "Learner", "username": "learner1", "courseIds": list(COURSES)}
@@ -54,7 +54,9 @@ def test_a_new_user_is_allowed_once_and_enrolled_with_the_account(url: str) -> N
     assert not CourseEnrollment.objects.exists()
     user.is_active = True
     user.save()
-    assert sorted(str(e.course_id) for e in CourseEnrollment.objects.filter(user=user, is_active=True)) == sorted(COURSES)
+    assert sorted(str(e.course_id) for e in CourseEnrollment.objects.filter(user=user, is_active=True)) == sorted(
+        COURSES
+    )
     assert post(url, ORDER) == (200, USER_VERIFIED + RESULTS.format("already_enrolled") + "}")
 
 
@@ -97,8 +99,7 @@ def test_a_course_key_that_is_none(url: str) -> None:
 
 def test_missing_fields(url: str) -> None:
     expected = (
-        '{"success": false, "message": '
-        '{"email": ["This field is required"], "courseIds": ["This field is required"]}}'
+        '{"success": false, "message": {"email": ["This field is required"], "courseIds": ["This field is required"]}}'
     )
     assert post(url, {}) == (400, expected)
     assert post(url, {"name": "Ada"}, **{"Accept-Language": "de"}) == (400, expected)

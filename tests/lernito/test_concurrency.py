@@ -1,0 +1,163 @@
+"""Equal orders at the same instant, over HTTP, each on a connection of its own."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import requests
+from common.djangoapps.student.models import CourseEnrollment, CourseEnrollmentAllowed
+from django.contrib.auth.models import User
+from django.core.servers.basehttp import ThreadedWSGIServer
+from django.core.wsgi import get_wsgi_application
+from django.db import connection, connections
+from django.test.testcases import QuietWSGIRequestHandler
+from django.utils import timezone
+
+from openedx_webhooks.lernito import records
+from openedx_webhooks.models import LernitoLock, LernitoOrder
+from tests.lernito import steps
+from tests.lernito.conftest import COURSES, EMAIL, PATH, make_courses, make_user, signature
+
+pytestmark = pytest.mark.django_db(transaction=True)
+ORDERS = 50
+
+
+@pytest.fixture(params=["read committed", "repeatable read"])
+def isolation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Give new connections an isolation level; SQLite has one, whatever it is called."""
+    if connection.vendor == "mysql":
+        monkeypatch.setitem(connection.settings_dict["OPTIONS"], "isolation_level", request.param)
+    elif request.param != "read committed":
+        pytest.skip("SQLite has one isolation level")
+    return request.param
+
+
+class Server(ThreadedWSGIServer):
+    """Django's own, with room for fifty connections that are not accepted yet."""
+
+    request_queue_size = 128
+
+
+@pytest.fixture
+def url(isolation: str) -> Iterator[str]:
+    make_courses()
+    server = Server(("127.0.0.1", 0), QuietWSGIRequestHandler)
+    server.set_app(get_wsgi_application())
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}{PATH}"
+    server.shutdown()
+    server.server_close()
+    thread.join(30)
+
+
+def at_once(url: str, emails: list[str], course_ids: list[tuple[str, ...]]) -> list[requests.Response]:
+    """Send the orders from as many threads, let go together."""
+    barrier = threading.Barrier(len(emails))
+
+    def send(email: str, ids: tuple[str, ...]) -> requests.Response:
+        body = json.dumps({"email": email, "courseIds": ids}).encode()
+        headers = {"Content-Type": "application/json", "X-Lernito-Signature": signature(body)}
+        barrier.wait(30)
+        return requests.post(url, data=body, headers=headers, timeout=100)
+
+    with ThreadPoolExecutor(len(emails)) as pool:
+        return list(pool.map(send, emails, course_ids))
+
+
+def outcomes(responses: list[requests.Response]) -> Counter[str]:
+    assert [r.status_code for r in responses] == [200] * len(responses), {r.text for r in responses}
+    return Counter(row["result"] for r in responses for row in r.json()["results"])
+
+
+def test_fifty_equal_orders_give_one_enrollment(url: str, emitted: list[str]) -> None:
+    user = make_user()
+    responses = at_once(url, [EMAIL] * ORDERS, [COURSES[:1]] * ORDERS)
+    assert outcomes(responses) == {"enrolled": 1, "already_enrolled": ORDERS - 1}
+    assert CourseEnrollment.objects.filter(user=user, is_active=True).count() == 1
+    assert sorted(emitted) == ["changed", "created"]
+    assert LernitoOrder.objects.count() == ORDERS
+
+
+def test_fifty_equal_orders_give_one_allowance(url: str) -> None:
+    emails = [EMAIL, EMAIL.upper()] * (ORDERS // 2)
+    responses = at_once(url, emails, [COURSES] * ORDERS)
+    assert outcomes(responses) == {"allowed": 2, "already_allowed": 2 * (ORDERS - 1)}
+    assert CourseEnrollmentAllowed.objects.count() == 2
+
+
+def test_courses_in_opposite_orders_do_not_deadlock(url: str, emitted: list[str]) -> None:
+    """Two people, each ordered for at the same time in both orders of the courses."""
+    emails = [EMAIL, "other@example.com"]
+    for email in emails:
+        make_user(email)
+    responses = at_once(url, emails * 10, [COURSES, COURSES[::-1]] * 5 + [COURSES[::-1], COURSES] * 5)
+    assert outcomes(responses)["enrolled"] == 4
+    assert Counter(emitted) == {"changed": 4, "created": 4}
+
+
+def elsewhere(act: Callable[[], Any]) -> None:
+    """Do something on another connection, and wait for it at most as long as a test may."""
+
+    def run() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION innodb_lock_wait_timeout = 5")
+        act()
+        connections.close_all()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(30)
+
+
+@pytest.fixture
+def meanwhile(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Any, Any], None]], None]:
+    """Have something happen while an order is in the enrollment's filter."""
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite lets nobody write beside the order")
+    settings.OPEN_EDX_FILTERS_CONFIG = steps.configured(steps.Meanwhile)
+    return lambda happens: monkeypatch.setattr(steps.Meanwhile, "happens", happens, raising=False)
+
+
+@pytest.mark.services
+def test_an_order_beside_the_learners_own_click(url: str, meanwhile: Any) -> None:
+    """The learner enrolls between the order's look and its write: the order is tried again as a whole."""
+    user = make_user()
+    clicks: list[Any] = []
+
+    def click(user: Any, key: Any) -> None:
+        if not clicks:
+            elsewhere(lambda: clicks.append(CourseEnrollment.objects.create(user=user, course_id=key)))
+
+    meanwhile(click)
+    outcomes(at_once(url, [EMAIL], [COURSES[:1]]))
+    assert len(clicks) == 1
+    assert CourseEnrollment.objects.get(user=user).is_active
+
+
+@pytest.mark.services
+def test_a_login_does_not_wait_for_a_webfilter(url: str, meanwhile: Any) -> None:
+    """While an order is in the enrollment's filter, another request writes the same user's row."""
+    make_user()
+    logins: list[int] = []
+
+    def log_in(user: Any, key: Any) -> None:
+        rows = User.objects.filter(pk=user.pk)
+        elsewhere(lambda: logins.append(rows.update(last_login=timezone.now())))
+
+    meanwhile(log_in)
+    outcomes(at_once(url, [EMAIL], [COURSES[:1]]))
+    assert logins == [1]
+
+
+def test_orders_of_one_person_wait_for_each_other_on_our_row(url: str) -> None:
+    make_user()
+    at_once(url, [EMAIL, EMAIL.upper()], [COURSES] * 2)
+    assert LernitoLock.objects.count() == 1
+    assert len(records.email_hmac(EMAIL)) == 64

@@ -1,0 +1,203 @@
+"""Who gets into which course, through the platform, and who does not."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from common.djangoapps.course_modes.models import CourseMode
+from common.djangoapps.student.models import CourseEnrollment, CourseEnrollmentAllowed
+from django.contrib.auth.models import User
+from django.utils import timezone
+from openedx.core.djangoapps.content.course_overviews.models import CourseOverview
+from openedx.core.djangoapps.user_api.models import UserRetirementStatus
+
+from openedx_webhooks.models import LernitoOrder
+from tests.lernito import steps
+from tests.lernito.conftest import COURSES, EMAIL, Shop, make_user
+
+pytestmark = pytest.mark.usefixtures("courses")
+
+
+def results(answer: Any) -> list[str]:
+    assert answer.status_code == 200, answer.content
+    return [row["result"] for row in answer.json()["results"]]
+
+
+def refusal(answer: Any) -> str:
+    assert (answer.status_code, answer.json()["success"]) == (400, False)
+    assert not LernitoOrder.objects.exists()
+    return str(answer.json()["message"])
+
+
+def modes(course_id: str, *slugs: str) -> None:
+    for slug in slugs:
+        CourseMode.objects.create(course_id=course_id, mode_slug=slug, mode_display_name=slug)
+
+
+class TestExistingUser:
+    def test_a_verified_learner_stays_verified_and_no_event_is_doubled(
+        self, shop: Shop, user: User, emitted: list[str], courses: list[CourseOverview]
+    ) -> None:
+        CourseEnrollment.enroll(user, courses[0].id, mode="verified")
+        emitted.clear()
+        assert results(shop.order()) == ["already_enrolled", "enrolled"]
+        assert sorted(emitted) == ["changed", "created"]
+        assert results(shop.order()) == ["already_enrolled", "already_enrolled"]
+        assert sorted(emitted) == ["changed", "created"]
+        assert CourseEnrollment.get_enrollment(user, courses[0].id).mode == "verified"
+
+    def test_somebody_who_left_comes_back(self, shop: Shop, user: User, courses: list[CourseOverview]) -> None:
+        CourseEnrollment.enroll(user, courses[0].id)
+        CourseEnrollment.unenroll(user, courses[0].id)
+        assert results(shop.order(course_ids=COURSES[:1])) == ["enrolled"]
+        assert CourseEnrollment.is_enrolled(user, courses[0].id)
+
+    @pytest.mark.parametrize("spelling", ["LEARNER1@EXAMPLE.COM", "Learner1@example.com", f"  {EMAIL} "])
+    def test_case_does_not_count(self, shop: Shop, user: User, spelling: str) -> None:
+        assert results(shop.order(spelling)) == ["enrolled", "enrolled"]
+        assert CourseEnrollment.objects.filter(user=user).count() == 2
+
+    def test_an_accent_does(self, shop: Shop) -> None:
+        """MySQL's collation takes one for the other; an order for the one must not enroll the other."""
+        make_user("learner1@jose.example")
+        assert results(shop.order("learner1@josé.example")) == ["allowed", "allowed"]
+        assert not CourseEnrollment.objects.exists()
+
+    def test_inactive_users_are_enrolled(self, shop: Shop) -> None:
+        user = make_user(is_active=False)
+        assert results(shop.order()) == ["enrolled", "enrolled"]
+        assert CourseEnrollment.objects.filter(user=user, is_active=True).count() == 2
+
+    def test_an_account_without_a_profile(self, shop: Shop) -> None:
+        User.objects.create_superuser("operator", EMAIL, "correct horse")
+        assert refusal(shop.order()) == "The account of this email address has no profile"
+
+
+class TestRetired:
+    def test_before_and_after_the_address_is_replaced(self, shop: Shop, user: User) -> None:
+        status = UserRetirementStatus.create_retirement(user)
+        expected = "The account of this email address is retired"
+        assert refusal(shop.order()) == expected
+        User.objects.filter(pk=user.pk).update(email=status.retired_email)
+        assert refusal(shop.order(EMAIL.upper())) == expected
+        assert refusal(shop.order(status.retired_email)) == expected
+        assert not CourseEnrollmentAllowed.objects.exists()
+
+
+class TestNewUser:
+    def test_repeated_in_another_spelling(self, shop: Shop) -> None:
+        assert results(shop.order("New.Person@Example.com")) == ["allowed", "allowed"]
+        assert results(shop.order("new.person@example.com")) == ["already_allowed", "already_allowed"]
+        assert CourseEnrollmentAllowed.objects.count() == 2
+
+    def test_an_invitation_that_did_not_enroll_does_now(self, shop: Shop, courses: list[CourseOverview]) -> None:
+        CourseEnrollmentAllowed.objects.create(email=EMAIL, course_id=courses[0].id, auto_enroll=False)
+        assert results(shop.order()) == ["allowed", "allowed"]
+        assert CourseEnrollmentAllowed.objects.filter(auto_enroll=True).count() == 2
+
+    def test_an_allowance_is_used_once(self, shop: Shop) -> None:
+        shop.order()
+        user = make_user()
+        User.objects.filter(pk=user.pk).update(email="elsewhere@example.com")
+        LernitoOrder.objects.all().delete()
+        assert "was used by an account that has another address now" in refusal(shop.order())
+
+
+class TestModes:
+    def test_the_courses_default(self, shop: Shop, user: User) -> None:
+        modes(COURSES[0], "honor", "verified")
+        assert results(shop.order(course_ids=COURSES[:1])) == ["enrolled"]
+        assert CourseEnrollment.objects.get().mode == "honor"
+
+    def test_a_mode_of_the_course(self, shop: Shop, user: User) -> None:
+        modes(COURSES[0], "audit", "verified")
+        assert results(shop.order(course_ids=COURSES[:1], mode="verified")) == ["enrolled"]
+        assert CourseEnrollment.objects.get().mode == "verified"
+        assert results(shop.order(course_ids=COURSES[:1], mode="audit")) == ["already_enrolled"]
+        assert CourseEnrollment.objects.get().mode == "verified"
+
+    def test_a_mode_that_one_course_has_not(self, shop: Shop, user: User) -> None:
+        modes(COURSES[0], "audit", "verified")
+        assert refusal(shop.order(mode="verified")) == f"Mode verified is not available in course {COURSES[1]}"
+        assert not CourseEnrollment.objects.exists()
+
+    def test_a_mode_that_an_allowance_cannot_carry(self, shop: Shop) -> None:
+        modes(COURSES[0], "audit", "verified")
+        assert "needs an account" in refusal(shop.order(course_ids=COURSES[:1], mode="verified"))
+        assert results(shop.order(course_ids=COURSES[:1], mode="audit")) == ["allowed"]
+
+    @pytest.mark.parametrize("mode", ["", None])
+    def test_none_named(self, shop: Shop, user: User, mode: Any) -> None:
+        assert results(shop.order(mode=mode)) == ["enrolled", "enrolled"]
+
+
+def test_a_filter_that_prevents_one_course_prevents_the_order(
+    shop: Shop, user: User, settings: Any, emitted: list[str]
+) -> None:
+    settings.OPEN_EDX_FILTERS_CONFIG = steps.configured(steps.PreventSecond)
+    assert refusal(shop.order()) == "You need the first course's certificate."
+    assert not CourseEnrollment.objects.exists()
+    assert results(shop.order(course_ids=COURSES[:1])) == ["enrolled"]
+
+
+def close(course: CourseOverview, how: str) -> None:
+    now = timezone.now()
+    changes: dict[str, dict[str, Any]] = {
+        "early": {"enrollment_start": now + timedelta(days=1)},
+        "late": {"enrollment_end": now - timedelta(days=1)},
+        "invited": {"invitation_only": True},
+        "full": {"max_student_enrollments_allowed": 0},
+    }
+    CourseOverview.objects.filter(id=course.id).update(**changes[how])
+
+
+@pytest.mark.parametrize("how", ["early", "late", "invited", "full"])
+@pytest.mark.parametrize("account", [True, False])
+class TestAccess:
+    def test_an_order_opens_a_closed_course(
+        self, shop: Shop, courses: list[CourseOverview], how: str, account: bool
+    ) -> None:
+        close(courses[1], how)
+        if account:
+            make_user()
+        assert results(shop.order()) == ["enrolled" if account else "allowed"] * 2
+
+    def test_unless_the_site_checks_access(
+        self, shop: Shop, courses: list[CourseOverview], settings: Any, how: str, account: bool
+    ) -> None:
+        settings.OPENEDX_WEBHOOKS_LERNITO_CHECK_ACCESS = True
+        close(courses[1], how)
+        if account:
+            make_user()
+        expected = f"Course {COURSES[1]} is full" if how == "full" else f"Enrollment in course {COURSES[1]} is closed"
+        assert refusal(shop.order()) == expected
+        assert not CourseEnrollment.objects.exists()
+        assert not CourseEnrollmentAllowed.objects.exists()
+
+
+def test_checking_access_lets_those_in_who_are(shop: Shop, user: User, settings: Any) -> None:
+    settings.OPENEDX_WEBHOOKS_LERNITO_CHECK_ACCESS = True
+    assert results(shop.order()) == ["enrolled", "enrolled"]
+    assert results(shop.order()) == ["already_enrolled", "already_enrolled"]
+
+
+class TestCourseIds:
+    def test_repeated_ones_count_once(self, shop: Shop, user: User) -> None:
+        answer = shop.order(course_ids=[COURSES[1], COURSES[0], COURSES[1], f" {COURSES[0]} "])
+        assert answer.json()["message"] == "User enrollment status verified for 2 course(s)"
+        assert [row["courseId"] for row in answer.json()["results"]] == [COURSES[1], COURSES[0]]
+
+    @pytest.mark.parametrize("other", ["course-v1:EDX+demox+2026", "course-v1:édX+DemoX+2026"])
+    def test_another_spelling_is_another_course(self, shop: Shop, user: User, other: str) -> None:
+        """MySQL finds it all the same; an enrollment under that spelling would be one in no course."""
+        assert refusal(shop.order(course_ids=[other])) in (
+            f"Course {other} does not exist",
+            f"Invalid course key format: {other}",
+        )
+
+    @pytest.mark.parametrize("other", ["library-v1:edX+Lib", "edX/DemoX/2026", f"{COURSES[0]}+branch@draft"])
+    def test_keys_of_other_things(self, shop: Shop, user: User, other: str) -> None:
+        assert other in refusal(shop.order(course_ids=[other]))
+        assert not CourseEnrollment.objects.exists()

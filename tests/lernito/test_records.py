@@ -1,0 +1,155 @@
+"""What is kept of an order, what the log says, and what neither of them holds."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import IntegrityError
+from django.test import Client
+from django.utils import timezone
+
+from openedx_webhooks.lernito import answers, records
+from openedx_webhooks.models import LernitoOrder
+from tests.lernito import steps
+from tests.lernito.conftest import COURSES, EMAIL, Shop, signature
+
+pytestmark = pytest.mark.usefixtures("courses")
+PERSONAL = {"name": "Ada Quill", "family": "Lovelace-Byron", "username": "ada_q"}
+
+
+def test_an_accepted_order_is_kept(shop: Shop, user: User) -> None:
+    before = timezone.now()
+    shop.order(course_ids=COURSES[:1])
+    shop.order(EMAIL.upper())
+    first, second = LernitoOrder.objects.order_by("id")
+    assert before <= first.created <= second.created <= timezone.now()
+    assert (first.source, first.scheme) == ("127.0.0.1", "lernito")
+    assert first.message == "User enrollment status verified for 1 course(s)"
+    assert second.results.splitlines() == [f"{COURSES[0]} already_enrolled", f"{COURSES[1]} enrolled"]
+    assert first.email_hmac == second.email_hmac == records.email_hmac(EMAIL)
+
+
+def test_the_scheme_is_kept(shop: Shop) -> None:
+    data = {"email": EMAIL, "courseIds": list(COURSES)}
+    signed = json.dumps(data, sort_keys=True).encode()
+    shop.post(json.dumps(data, indent=1).encode(), x_lernito_signature=signature(signed))
+    assert LernitoOrder.objects.get().scheme == "sorted-json"
+
+
+def test_the_hash_needs_the_sites_key(settings: Any) -> None:
+    mine = records.email_hmac(EMAIL)
+    settings.SECRET_KEY = "another site's"
+    assert records.email_hmac(EMAIL) != mine
+
+
+def test_the_record_names_nobody(shop: Shop, user: User) -> None:
+    shop.order(**PERSONAL)
+    [row] = LernitoOrder.objects.values()
+    text = json.dumps(row, default=str)
+    assert not [value for value in (EMAIL, *PERSONAL.values(), user.username) if value in text]
+
+
+def test_a_refused_order_is_not_kept(shop: Shop, user: User) -> None:
+    shop.order(course_ids=["course-v1:edX+None+2026"])
+    shop.post(b"{}", x_lernito_signature="0" * 64)
+    assert not LernitoOrder.objects.exists()
+
+
+def test_purged_by_age_the_oldest_first_in_pieces() -> None:
+    now = timezone.now()
+    for days in (40, 31, 50, 29, 1):
+        LernitoOrder.objects.create(created=now - timedelta(days=days), scheme="lernito", message="", results="")
+    edge = now - timedelta(days=30)
+    assert records.purge(edge, 2) == 2
+    assert records.purge(edge, 2) == 1
+    assert records.purge(edge, 2) == 0
+    assert sorted((now - row.created).days for row in LernitoOrder.objects.all()) == [1, 29]
+
+
+def test_forgotten_with_the_person(shop: Shop) -> None:
+    shop.order()
+    shop.order("other@example.com")
+    assert records.forget(EMAIL.title()) == 1
+    assert LernitoOrder.objects.get().email_hmac == records.email_hmac("other@example.com")
+
+
+class TestLog:
+    def text(self, caplog: pytest.LogCaptureFixture) -> str:
+        ours = [record for record in caplog.records if record.name.startswith("openedx_webhooks")]
+        return "\n".join(caplog.handler.format(record) for record in ours)
+
+    @pytest.mark.parametrize("account", [True, False])
+    def test_nothing_personal_whatever_happens(
+        self, shop: Shop, settings: Any, caplog: pytest.LogCaptureFixture, request: Any, account: bool
+    ) -> None:
+        caplog.set_level(logging.DEBUG)
+        names = [EMAIL, *PERSONAL.values()]
+        if account:
+            names.append(request.getfixturevalue("user").username)
+        shop.order(**PERSONAL)
+        shop.order(course_ids=["x"], **PERSONAL)
+        shop.order(EMAIL + "@", **PERSONAL)
+        shop.post(json.dumps(PERSONAL).encode(), x_lernito_signature="0")
+        settings.LERNITO_WEBHOOK_SECRET = None
+        shop.order(**PERSONAL)
+        ours = [record for record in caplog.records if record.name.startswith("openedx_webhooks.lernito")]
+        assert len(ours) >= 3
+        assert not [name for name in names if name.lower() in self.text(caplog).lower()]
+
+    def test_a_failure_is_logged_with_its_cause_and_without_the_person(
+        self, shop: Shop, user: User, settings: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        settings.OPEN_EDX_FILTERS_CONFIG = steps.configured(steps.Break)
+        assert shop.order(**PERSONAL).status_code == 500
+        assert not LernitoOrder.objects.exists()
+        text = self.text(caplog)
+        assert "RuntimeError: no seat for [personal] in course-v1:edX+DemoX+2026" in text
+        assert "steps.py" in text
+        assert not [value for value in (EMAIL, *PERSONAL.values()) if value in text]
+
+    def test_a_database_error_quotes_rows(self) -> None:
+        def fail() -> None:
+            try:
+                raise IntegrityError(1062, "Duplicate entry 'ada_q' for key 'username'")
+            except IntegrityError as error:
+                raise RuntimeError("while enrolling Ada Quill <ada@example.com>, ada_q") from error
+
+        with pytest.raises(RuntimeError) as caught:
+            fail()
+        text = answers.describe(caught.value, answers.personal_texts(PERSONAL))
+        assert "IntegrityError: 1062\n" in text
+        assert "RuntimeError: while enrolling [personal] <[email]>, [personal]\n" in text
+        assert "Duplicate entry" not in text.replace('raise IntegrityError(1062, "Duplicate entry', "")
+
+
+@pytest.fixture
+def operator(db: None) -> Client:
+    client = Client()
+    client.force_login(User.objects.create_superuser("operator", "operator@example.com", "correct horse"))
+    return client
+
+
+class TestAdmin:
+    PATH = "/admin/openedx_webhooks/lernitoorder/"
+
+    def test_listed_found_by_address_and_by_course(self, shop: Shop, operator: Client) -> None:
+        shop.order()
+        shop.order("other@example.com", course_ids=COURSES[1:])
+        assert operator.get(self.PATH).content.decode().count("Enrollment allowance verified") == 2
+        for term, found in ((EMAIL.upper(), 1), ("nobody@example.com", 0), (COURSES[0], 1), ("Second", 2)):
+            page = operator.get(self.PATH, {"q": term}).content.decode()
+            assert page.count("Enrollment allowance verified") == found, term
+
+    def test_seen_and_never_edited(self, shop: Shop, operator: Client) -> None:
+        shop.order()
+        row = LernitoOrder.objects.get()
+        page = operator.get(f"{self.PATH}{row.pk}/change/")
+        assert page.status_code == 200
+        assert row.email_hmac in page.content.decode()
+        assert operator.post(f"{self.PATH}{row.pk}/change/", {"message": "x"}).status_code == 403
+        assert operator.get(f"{self.PATH}add/").status_code == 403
