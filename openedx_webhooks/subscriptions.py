@@ -109,7 +109,7 @@ def _read(
                 log.warning(MIGRATE)
             _told_to_migrate = True
             return {}
-        kind = model._meta.verbose_name_plural  # noqa: SLF001
+        kind = model._meta.verbose_name_plural
         incident.note("configuration", f"The {kind} could not be read: {type(error).__name__}.")
         return old
     return index(rows)
@@ -117,7 +117,7 @@ def _read(
 
 def _columns_missing(alias: str, model: type[Webhook] | type[Webfilter]) -> bool:
     """Return whether a table, or our columns in the published package's table, are not there."""
-    connection, meta = connections[alias], model._meta  # noqa: SLF001  Django's documented API
+    connection, meta = connections[alias], model._meta
     try:
         with transaction.atomic(using=alias), connection.cursor() as cursor:
             columns = {c.name for c in connection.introspection.get_table_description(cursor, meta.db_table)}

@@ -19,7 +19,7 @@ LONGEST_TIMEOUT = 60.0
 MINUTE = 60.0
 
 
-@shared_task(
+@shared_task(  # type: ignore[untyped-decorator]
     name=wakeup.TASK,
     ignore_result=True,
     acks_late=False,

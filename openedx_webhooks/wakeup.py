@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from celery import current_app
@@ -105,15 +106,14 @@ class _Waker:
             if self._thread is not None and self._thread.is_alive():
                 return
             mode = dispatch()
-            if mode == "none" or (mode == "thread" and self.runner is None):
+            if mode == "celery":
+                target: Callable[[], object] = self._publish_for_ever
+            elif mode == "thread" and self.runner is not None:
+                target = partial(self.runner, self._flag)
+            else:
                 return
-            target = self._publish_for_ever if mode == "celery" else self._drain_for_ever
             self._thread = threading.Thread(target=target, name="openedx-webhooks-wakeup", daemon=True)
             self._thread.start()
-
-    def _drain_for_ever(self) -> None:
-        assert self.runner is not None
-        self.runner(self._flag)
 
     def _publish_for_ever(self) -> None:
         wait = FIRST_WAIT
@@ -146,7 +146,7 @@ def notify() -> None:
 
 
 def notify_later(seconds: float) -> None:
-    """Have a worker look in so many seconds, by a daemon timer of this process; the minute's wake-up covers its loss."""
+    """Have a worker look in so many seconds, by a timer of this process; the minute's wake-up covers its loss."""
     timer = threading.Timer(seconds, notify)
     timer.daemon = True
     timer.start()

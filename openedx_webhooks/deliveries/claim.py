@@ -114,7 +114,7 @@ class Claimer:
     def _candidates(self, shares: Sequence[tuple[int, int]]) -> list[_Candidate]:
         select = f"""SELECT id, webhook_id, size FROM openedx_webhooks_delivery
                       WHERE status = 'pending' AND webhook_id = %s AND due_at <= {self._now}
-                      ORDER BY due_at, id LIMIT %s"""  # noqa: S608
+                      ORDER BY due_at, id LIMIT %s"""
         # SQLite takes no ORDER BY inside a UNION; a query each costs little there.
         pieces = [shares] if self._connection.vendor == "mysql" else [[share] for share in shares]
         found: list[_Candidate] = []
@@ -147,14 +147,14 @@ class Claimer:
             read_committed(self._connection)
             execute(
                 self._connection,
-                f"UPDATE openedx_webhooks_delivery SET status = 'leased', token = %s, due_at = {self._later}"  # noqa: S608
+                f"UPDATE openedx_webhooks_delivery SET status = 'leased', token = %s, due_at = {self._later}"
                 f" WHERE id IN ({marks(ids)}) AND status = 'pending'",
                 [token, microseconds(timeout + LEASE_MARGIN), *ids],
             )
         ids = [c.id for c in candidates]
         rows = fetch(
             self._connection,
-            "SELECT id, event_id, webhook_id, encoding, size, attempts FROM openedx_webhooks_delivery"  # noqa: S608
+            "SELECT id, event_id, webhook_id, encoding, size, attempts FROM openedx_webhooks_delivery"
             f" WHERE id IN ({marks(ids)}) AND token = %s",
             [*ids, token],
         )
@@ -188,7 +188,7 @@ def sweep(connection: BaseDatabaseWrapper) -> int:
     rows = again(
         lambda: fetch(
             connection,
-            "SELECT id, token FROM openedx_webhooks_delivery"  # noqa: S608
+            "SELECT id, token FROM openedx_webhooks_delivery"
             f" WHERE status = 'leased' AND (due_at < {now} OR due_at > {later})",
             [microseconds(LONGEST_LEASE + 10)],
         ),
@@ -196,7 +196,7 @@ def sweep(connection: BaseDatabaseWrapper) -> int:
     )
     # Row by row and by token: what a late worker has recorded in the meantime stays as it is.
     sql = (
-        f"UPDATE openedx_webhooks_delivery SET status = 'pending', token = NULL, due_at = {now}"  # noqa: S608
+        f"UPDATE openedx_webhooks_delivery SET status = 'pending', token = NULL, due_at = {now}"
         " WHERE id = %s AND token = %s"
     )
     return sum(again(lambda r=row: execute(connection, sql, r), connection=connection) for row in rows)  # type: ignore[misc]
@@ -219,6 +219,6 @@ def seconds_to_next(connection: BaseDatabaseWrapper) -> float | None:
                       WHERE d.status = 'pending' AND d.webhook_id = wh.id ORDER BY d.due_at LIMIT 1) AS first
               FROM openedx_webhooks_webhook wh
               LEFT JOIN openedx_webhooks_webhookhealth h ON h.webhook_id = wh.id
-             WHERE wh.enabled AND h.paused_at IS NULL) x WHERE x.first IS NOT NULL) y"""  # noqa: S608
+             WHERE wh.enabled AND h.paused_at IS NULL) x WHERE x.first IS NOT NULL) y"""
     value = again(lambda: fetch(connection, sql), connection=connection)[0][0]
     return None if value is None else max(float(value), 0.0)

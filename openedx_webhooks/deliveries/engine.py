@@ -12,7 +12,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -110,7 +110,7 @@ class _Drain:
         self._targets = targets.Targets(self._connection)
         self._health = HealthKeeper(self._connection)
         self._walk = claim.Walk()
-        self._under_way: dict[int, tuple[claim.Job, Request]] = {}
+        self._under_way: dict[Hashable, tuple[claim.Job, Request]] = {}
         self._done: list[Result] = []
         self._first_done = 0.0
         self._lost = False
@@ -160,7 +160,7 @@ class _Drain:
     def _start(self, jobs: list[claim.Job]) -> None:
         known = self._targets.load(job.webhook_id for job in jobs)
         messages = targets.load_messages(self._connection, jobs)
-        batch: list[tuple[int, Request]] = []
+        batch: list[tuple[Hashable, Request]] = []
         timestamp = int(time.time())
         for job in jobs:
             target, message = known.get(job.webhook_id), messages.get(job.event_id)
@@ -181,7 +181,7 @@ class _Drain:
         if self._under_way:
             due = self._first_done + FLUSH_AFTER if self._done else next_look
             for key, outcome in self._sender.collect(timeout=min(max(due - now, 0.001), LOOK_PACE)):
-                job, request = self._under_way.pop(key)  # type: ignore[index]
+                job, request = self._under_way.pop(key)
                 self._finish(job, request.url, targets.logged_headers(request), outcome)
         now = time.monotonic()
         if self._done and (
@@ -224,7 +224,7 @@ def _not_sent(problem: str) -> Outcome:
 
 
 def wake_for_the_rest() -> None:
-    """After a slice: have a worker look again now where something is due, or when the next retry is, within a minute."""
+    """After a slice, have a worker look again: now where something is due, else when the next retry is, within a minute."""
     connection = engine_connection()
     seconds = claim.seconds_to_next(connection)
     if seconds is None or seconds > HORIZON:

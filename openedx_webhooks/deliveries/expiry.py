@@ -51,7 +51,7 @@ def _parked(connection: BaseDatabaseWrapper) -> list[int]:
 
 def _expire(connection: BaseDatabaseWrapper, webhook_id: int) -> int:
     candidates = (
-        "SELECT id FROM openedx_webhooks_delivery WHERE status = 'pending' AND webhook_id = %s"  # noqa: S608
+        "SELECT id FROM openedx_webhooks_delivery WHERE status = 'pending' AND webhook_id = %s"
         f" AND due_at < {utc_later_sql(connection)} ORDER BY due_at LIMIT {CHUNK}"
     )
     expired = 0
@@ -61,7 +61,7 @@ def _expire(connection: BaseDatabaseWrapper, webhook_id: int) -> int:
     ):
         ids = [row[0] for row in rows]
         sql = (
-            "UPDATE openedx_webhooks_delivery SET status = 'failed', reason = 'expired', token = NULL,"  # noqa: S608
+            "UPDATE openedx_webhooks_delivery SET status = 'failed', reason = 'expired', token = NULL,"
             f" finished_at = {utc_now_sql(connection)} WHERE id IN ({marks(ids)}) AND status = 'pending'"
         )
         expired += again(lambda s=sql, i=ids: execute(connection, s, i), connection=connection)  # type: ignore[misc]

@@ -21,7 +21,7 @@ ROWS = 150
 
 def fan_out(connection: BaseDatabaseWrapper) -> int:
     """Write the deliveries of the oldest events that wait for it; return how many events."""
-    sql = f"SELECT id FROM {Event._meta.db_table} WHERE to_fan_out = %s ORDER BY id LIMIT {EVENTS}"  # noqa: S608
+    sql = f"SELECT id FROM {Event._meta.db_table} WHERE to_fan_out = %s ORDER BY id LIMIT {EVENTS}"
     rows = again(lambda: fetch(connection, sql, [True]), connection=connection)
     for (event_id,) in rows:
         again(lambda e=event_id: _fan_out(connection, e), connection=connection)  # type: ignore[misc]
@@ -33,7 +33,7 @@ def _fan_out(connection: BaseDatabaseWrapper, event_id: int) -> None:
     table = Event._meta.db_table
     read_committed(connection)
     with transaction.atomic(using=connection.alias):
-        taken = f"UPDATE {table} SET to_fan_out = %s WHERE id = %s AND to_fan_out = %s"  # noqa: S608
+        taken = f"UPDATE {table} SET to_fan_out = %s WHERE id = %s AND to_fan_out = %s"
         if not execute(connection, taken, [False, event_id, True]):
             return
         event = Event.objects.using(connection.alias).get(pk=event_id)
@@ -42,4 +42,4 @@ def _fan_out(connection: BaseDatabaseWrapper, event_id: int) -> None:
         targets = [(webhook_id, Encoding(e)) for webhook_id, e in json.loads(event.fan_out or "[]")]
         for start in range(0, len(targets), ROWS):
             outbox.insert_deliveries(connection, event_id, targets[start : start + ROWS], sizes)
-        execute(connection, f"UPDATE {table} SET fan_out = NULL WHERE id = %s", [event_id])  # noqa: S608
+        execute(connection, f"UPDATE {table} SET fan_out = NULL WHERE id = %s", [event_id])

@@ -68,7 +68,7 @@ class HealthKeeper:
             self._switch_off(webhook_id)
 
     def _load(self, webhook_id: int) -> _Known:
-        sql = f"SELECT failures, refused_at IS NOT NULL FROM {_TABLE} WHERE webhook_id = %s"  # noqa: S608
+        sql = f"SELECT failures, refused_at IS NOT NULL FROM {_TABLE} WHERE webhook_id = %s"
         rows = again(lambda: fetch(self._connection, sql, [webhook_id]), connection=self._connection)
         if not rows:
             self._create(webhook_id)
@@ -147,7 +147,7 @@ class HealthKeeper:
         condition: str = "",
         condition_values: Sequence[object] = (),
     ) -> int:
-        sql = f"UPDATE {_TABLE} SET {assignments} WHERE webhook_id = %s{condition}"  # noqa: S608
+        sql = f"UPDATE {_TABLE} SET {assignments} WHERE webhook_id = %s{condition}"
         params = [*values, webhook_id, *condition_values]
         return again(lambda: execute(self._connection, sql, params), connection=self._connection)
 

@@ -77,7 +77,7 @@ def _insert_event(
     others = {e: body for e, body in bodies.items() if e != Encoding.DEFAULT}
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO {Event._meta.db_table} (message_id, name, event_type, course_keys, body, other_bodies,"  # noqa: S608
+            f"INSERT INTO {Event._meta.db_table} (message_id, name, event_type, course_keys, body, other_bodies,"
             f" to_fan_out, fan_out, created) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, {utc_now_sql(connection)})",
             [
                 payload.message_id,
@@ -108,7 +108,7 @@ def insert_deliveries(
         params += [event_id, webhook_id, encoding, sizes[encoding], first]
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO {Delivery._meta.db_table} (event_id, webhook_id, encoding, size, status, attempts,"  # noqa: S608
+            f"INSERT INTO {Delivery._meta.db_table} (event_id, webhook_id, encoding, size, status, attempts,"
             f" last_error, reason, created, due_at) VALUES {', '.join([row] * len(targets))}",
             params,
         )

@@ -123,7 +123,7 @@ def _finish(connection: BaseDatabaseWrapper, key: tuple[str, str, str, int], res
     ids = sorted(result.job.delivery_id for result in results)
     execute(
         connection,
-        f"UPDATE openedx_webhooks_delivery SET status = %s, reason = %s, last_error = %s, last_status = %s,"  # noqa: S608
+        f"UPDATE openedx_webhooks_delivery SET status = %s, reason = %s, last_error = %s, last_status = %s,"
         f" attempts = attempts + 1, token = NULL, finished_at = {utc_now_sql(connection)}"
         f" WHERE id IN ({marks(ids)}) AND token IN ({marks(tokens)})",
         [status, reason, error, http or None, *ids, *tokens],
@@ -134,7 +134,7 @@ def _postpone(connection: BaseDatabaseWrapper, result: Result, row: _Row) -> Non
     verdict = result.verdict
     execute(
         connection,
-        "UPDATE openedx_webhooks_delivery SET status = 'pending', token = NULL, last_error = %s, last_status = %s,"  # noqa: S608
+        "UPDATE openedx_webhooks_delivery SET status = 'pending', token = NULL, last_error = %s, last_status = %s,"
         f" attempts = attempts + %s, due_at = {utc_later_sql(connection)} WHERE id = %s AND token = %s",
         [
             _text(verdict.error, 255),

@@ -65,9 +65,9 @@ def judge(outcome: Outcome, attempt: int, schedule: Sequence[float], chance: flo
     if outcome.failure in _PARKING:
         return Verdict(status="pending", counts=False, delay=0.0, error=outcome.detail, hold=REFUSED_PACE)
     status = outcome.reply.status if outcome.reply else None
-    if status is not None and 200 <= status < 300:  # noqa: PLR2004
+    if status is not None and 200 <= status < 300:
         return Verdict(status="delivered")
-    if status == 410:  # noqa: PLR2004
+    if status == 410:
         return Verdict(status="failed", reason="gone", error="The receiver answered 410: the webhook is switched off.")
     error, wait = describe(outcome), retry_after(outcome)
     hold = min(wait, LONGEST_HOLD)
@@ -81,7 +81,7 @@ def describe(outcome: Outcome) -> str:
     if outcome.reply is None:
         return outcome.detail or str(outcome.failure)
     status = outcome.reply.status
-    if 300 <= status < 400:  # noqa: PLR2004
+    if 300 <= status < 400:
         target = outcome.reply.headers.get("location", "")
         return f"Answered {status}, a redirect to {target or 'nowhere'}; redirects are not followed."
     return f"Answered {status}."
@@ -109,4 +109,4 @@ def probe_pace(failures: int) -> float:
     The first two are taken for chance; then 1, 2, 4 ... up to 30 seconds, so that what waits for a dead receiver
     does not use up its attempts in a burst.
     """
-    return 0.0 if failures < 3 else min(2.0 ** (failures - 3), 30.0)  # noqa: PLR2004
+    return 0.0 if failures < 3 else min(2.0 ** (failures - 3), 30.0)

@@ -38,7 +38,7 @@ class Slot:
 
     def clear_mark(self) -> bool:
         """Forget the wake-ups so far, because a look follows; False where another drain has taken over."""
-        return self._write("marked = %s", False)  # noqa: FBT003
+        return self._write("marked = %s", False)
 
     def release(self) -> bool:
         """Free the slot; return whether a wake-up came since the mark was cleared."""
@@ -48,12 +48,12 @@ class Slot:
 
     def marked(self) -> bool:
         """Return whether a wake-up came since the mark was cleared."""
-        sql = f"SELECT marked FROM {_TABLE} WHERE id = %s"  # noqa: S608
+        sql = f"SELECT marked FROM {_TABLE} WHERE id = %s"
         rows = again(lambda: fetch(self._connection, sql, [self._number]), connection=self._connection)
         return bool(rows and rows[0][0])
 
     def _write(self, assignment: str, value: Any) -> bool:
-        sql = f"UPDATE {_TABLE} SET {assignment} WHERE id = %s AND token = %s"  # noqa: S608
+        sql = f"UPDATE {_TABLE} SET {assignment} WHERE id = %s AND token = %s"
         params = [value, self._number, self._token]
         return again(lambda: execute(self._connection, sql, params), connection=self._connection) == 1
 
@@ -62,7 +62,7 @@ def take(connection: BaseDatabaseWrapper) -> Slot | None:
     """Take a free slot; where none is free, mark them all and return None."""
     if slot := _take_any(connection):
         return slot
-    sql = f"UPDATE {_TABLE} SET marked = %s"  # noqa: S608
+    sql = f"UPDATE {_TABLE} SET marked = %s"
     again(lambda: execute(connection, sql, [True]), connection=connection)
     # A holder may have released, and checked the mark, between our look and our mark.
     return _take_any(connection)
@@ -80,7 +80,7 @@ def _take(connection: BaseDatabaseWrapper, number: int, token: str) -> bool:
     now, later = utc_now_sql(connection), utc_later_sql(connection)
     # A lease that lies further ahead than any lease was written before the clock stepped back.
     sql = (
-        f"UPDATE {_TABLE} SET token = %s, until = {later} WHERE id = %s"  # noqa: S608
+        f"UPDATE {_TABLE} SET token = %s, until = {later} WHERE id = %s"
         f" AND (token IS NULL OR until < {now} OR until > {later})"
     )
     params = [token, microseconds(LEASE), number, microseconds(2 * LEASE)]
@@ -108,7 +108,7 @@ def plan_wake_up(connection: BaseDatabaseWrapper, seconds: float) -> bool:
     """
     now, later = utc_now_sql(connection), utc_later_sql(connection)
     sql = (
-        f"UPDATE {_TABLE} SET wake_at = {later} WHERE id = 1"  # noqa: S608
+        f"UPDATE {_TABLE} SET wake_at = {later} WHERE id = 1"
         f" AND (wake_at IS NULL OR wake_at <= {now} OR wake_at > {later})"
     )
     params = [microseconds(seconds), microseconds(seconds)]

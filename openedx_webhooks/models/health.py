@@ -27,7 +27,9 @@ class WebhookHealth(models.Model):
     last_failure_at = models.DateTimeField(_("last failure"), null=True)
     last_error = models.CharField(_("last error"), max_length=255, blank=True)
     hold_until = models.DateTimeField(
-        _("held until"), null=True, help_text=_("Nothing is sent before: Retry-After, a probe's pace, a refused address.")
+        _("held until"),
+        null=True,
+        help_text=_("Nothing is sent before: Retry-After, a probe's pace, a refused address."),
     )
     paused_at = models.DateTimeField(_("paused"), null=True)
     pause_reason = models.CharField(_("reason"), max_length=255, blank=True)

@@ -64,7 +64,7 @@ class Redis:
         command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
         with (self._folder / "redis.log").open("ab") as log:
             self._process = subprocess.Popen([*command, "--dir", str(self._folder)], stdout=log, stderr=log)
-        wait_until(lambda: self._answers(), 10, "Redis")
+        wait_until(self._answers, 10, "Redis")
 
     def stop(self) -> None:
         if self._process is not None:
