@@ -12,17 +12,19 @@ from urllib.parse import parse_qsl
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from openedx_webhooks import api
 from openedx_webhooks.catalog import events as catalog
-from openedx_webhooks.models import Delivery, Webhook
+from openedx_webhooks.models import Delivery, Event, Webhook
 from openedx_webhooks.models.seek import first_id_since
 
 MAX_CHOICES = 500
+FEW_EVENTS = 1_000
+"""How many events of a name are looked up by their keys."""
 
 
 class StatusFilter(admin.SimpleListFilter):
@@ -77,8 +79,19 @@ class EventFilter(SelectFilter):
         return [(name, name) for name in sorted({entry.name for entry in catalog.all_events().values()})]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> QuerySet[Delivery]:
-        """By the event's own row."""
-        return queryset.filter(event__name=self.value()) if self.value() else queryset
+        """By the event's own row: through the events where they are few, else through the newest deliveries.
+
+        A plain join took 7 s for a common event among a million deliveries: all of its rows were fetched and
+        sorted to show a hundred. A scalar subquery is evaluated row by row, newest first, until there are enough.
+        """
+        name = self.value()
+        if not name:
+            return queryset
+        ids = list(Event.objects.filter(name=name).order_by("-pk").values_list("pk", flat=True)[: FEW_EVENTS + 1])
+        if len(ids) <= FEW_EVENTS:
+            return queryset.filter(event_id__in=ids)
+        own_name = Event.objects.filter(pk=OuterRef("event_id")).values("name")[:1]
+        return queryset.alias(event_name=Subquery(own_name)).filter(event_name=name)
 
 
 class WebhookFilter(SelectFilter):

@@ -38,7 +38,8 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
     @cached_property
     def count(self) -> int:
         """How many rows can be paged to."""
-        return int(self.object_list[: self.limit].count())  # type: ignore[attr-defined]
+        # Unordered: in its order, the database would sort all rows before it counts some of them.
+        return int(self.object_list.order_by()[: self.limit].count())  # type: ignore[attr-defined]
 
     @property
     def is_bounded(self) -> bool:
