@@ -13,14 +13,22 @@ from enum import StrEnum
 from django.db import connections, router, transaction
 from django.db.models import Q
 from django.utils import timezone
+from openedx_events.data import EventsMetadata
 
 from openedx_webhooks import signing, wakeup
+from openedx_webhooks.catalog import events as catalog
+from openedx_webhooks.data import Subscription
+from openedx_webhooks.deliveries import outbox
 from openedx_webhooks.deliveries import replay as replaying
 from openedx_webhooks.models import Delivery, Webhook, WebhookHealth
 from openedx_webhooks.models.clock import fetch
+from openedx_webhooks.payloads import samples
 
 ROTATION = timedelta(hours=24)
 """How long the previous secret signs beside the new one."""
+
+TEST_SOURCE = "openedx_webhooks/test"
+"""What the ``source`` of a test event says in place of the service."""
 
 NOT_LIVE = Q(enabled=False) | Q(health__paused_at__isnull=False) | Q(health__refused_at__isnull=False)
 """Which webhooks' pending deliveries are parked."""
@@ -124,6 +132,23 @@ def replay(delivery_ids: Iterable[int]) -> int:
     if changed:
         _wake_up()
     return changed
+
+
+def send_test_event(webhook_id: int) -> str | None:
+    """Queue a sample of the first event that a webhook's pattern means; return that event's name.
+
+    None where the pattern means no event of this release. It is a delivery like any other (signed, retried,
+    logged, parked where the webhook is), to this webhook alone and whatever courses it is limited to. What tells
+    it from a real one is ``event_metadata.source``: ``TEST_SOURCE``.
+    """
+    webhook = Webhook.objects.get(pk=webhook_id)
+    entry = next(iter(catalog.find(webhook.event)), None)
+    if entry is None:
+        return None
+    metadata = EventsMetadata(event_type=entry.event_type, minorversion=entry.signal.minor_version, source=TEST_SOURCE)
+    target = Subscription(webhook_id=webhook.pk, pattern=webhook.event, encoding=webhook.encoding)
+    outbox.record(entry.event_type, samples.sample(entry), metadata, [target])
+    return entry.name
 
 
 def _give_time_again(webhook_id: int) -> None:

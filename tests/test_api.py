@@ -1,5 +1,6 @@
 """The Python API: switches, pauses, secrets and replays, seen in the rows that the engine reads."""
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -166,6 +167,7 @@ def test_rotation_of_a_row_without_secret_has_no_previous_one(webhook):
         lambda pk: api.pause_webhook(pk, "why"),
         api.resume_webhook,
         api.rotate_secret,
+        api.send_test_event,
         lambda pk: api.set_enabled(pk, enabled=True),
     ],
 )
@@ -257,3 +259,35 @@ def test_waiting_counts_up_to_the_limit_in_one_query(webhook, django_assert_num_
         assert api.waiting([webhook.pk, other.pk]) == {webhook.pk: 5, other.pk: 0}
     assert api.waiting([webhook.pk], limit=3) == {webhook.pk: 3}
     assert api.waiting([]) == {}
+
+
+@pytest.mark.parametrize(
+    ("values", "encoding"),
+    [
+        ({}, "default"),
+        ({"format": "legacy", "use_www_form_encoding": True}, "legacy_form"),
+        ({"courses": "x"}, "default"),
+    ],
+)
+def test_a_test_event_is_a_marked_delivery_to_one_webhook(
+    webhook, values, encoding, django_capture_on_commit_callbacks
+):
+    Webhook.objects.create(event="*", webhook_url="https://other.example.com/")
+    Webhook.objects.filter(pk=webhook.pk).update(**values)
+
+    with django_capture_on_commit_callbacks() as callbacks:
+        assert api.send_test_event(webhook.pk) == "SESSION_LOGIN_COMPLETED"
+
+    delivery = Delivery.objects.select_related("event").get()
+    assert (delivery.webhook_id, delivery.status, delivery.encoding) == (webhook.pk, "pending", encoding)
+    body = json.loads(delivery.event.body)
+    assert body["event_metadata"]["source"] == api.TEST_SOURCE
+    assert body["user"]["pii"]["username"]
+    assert wakeup.notify in callbacks
+
+
+def test_no_test_event_where_the_pattern_means_none(webhook):
+    Webhook.objects.update(event="EVENT_OF_ANOTHER_RELEASE")
+
+    assert api.send_test_event(webhook.pk) is None
+    assert not Event.objects.exists()

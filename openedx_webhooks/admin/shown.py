@@ -58,7 +58,7 @@ def attempt(row: Attempt) -> ShownAttempt:
         duration=row.duration,
         url=row.url,
         status=row.status,
-        kind="delivered" if row.status is not None and 200 <= row.status < 300 else "failed",  # noqa: PLR2004
+        kind="delivered" if row.status is not None and 200 <= row.status < 300 else "failed",
         error=row.error,
         response_headers=headers(row.response_headers),
         response_body=pretty(row.response_body),

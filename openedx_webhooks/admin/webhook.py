@@ -248,7 +248,8 @@ class WebhookAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         done = _BUTTONS[what](request, webhook_id)
         self.log_change(request, webhook, done)
         messages.success(request, done)
-        self._say_when(request)
+        if what != "test":
+            self._say_when(request)
         return HttpResponseRedirect(reverse("admin:openedx_webhooks_webhook_change", args=[webhook_id]))
 
     def render_change_form(
@@ -284,7 +285,22 @@ def _rotate(_request: HttpRequest, webhook_id: int) -> str:
     )
 
 
-_BUTTONS: dict[str, Callable[[HttpRequest, int], str]] = {"pause": _pause, "resume": _resume, "rotate": _rotate}
+def _test(_request: HttpRequest, webhook_id: int) -> str:
+    name = api.send_test_event(webhook_id)
+    if name is None:
+        return _("Nothing is sent: its event is none of this platform.")
+    return _("A sample of %(event)s is on its way, with %(source)s as its source; see its deliveries.") % {
+        "event": name,
+        "source": api.TEST_SOURCE,
+    }
+
+
+_BUTTONS: dict[str, Callable[[HttpRequest, int], str]] = {
+    "pause": _pause,
+    "resume": _resume,
+    "rotate": _rotate,
+    "test": _test,
+}
 
 
 def _if_ahead(moment: Any) -> Any:

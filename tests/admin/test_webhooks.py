@@ -232,6 +232,17 @@ def test_rotation_by_button_shows_the_new_secret_and_says_how_long_the_old_one_s
     assert "The previous secret signs along until" in text(response)
 
 
+def test_a_test_event_by_button(browser, webhook):
+    response = press(browser, webhook, "test")
+
+    assert any("A sample of SESSION_LOGIN_COMPLETED is on its way" in message for message in messages(response))
+    assert Delivery.objects.get().webhook_id == webhook.pk
+
+    Webhook.objects.update(event="EVENT_OF_ANOTHER_RELEASE")
+    assert any("Nothing is sent" in message for message in messages(press(browser, webhook, "test")))
+    assert Delivery.objects.count() == 1
+
+
 def test_deleting_in_the_admin_ends_what_waits(browser, webhook, make_delivery):
     make_delivery()
 
@@ -243,7 +254,7 @@ def test_deleting_in_the_admin_ends_what_waits(browser, webhook, make_delivery):
     assert [(row.status, row.reason) for row in Delivery.objects.all()] == [("failed", "deleted")]
 
 
-@pytest.mark.parametrize("what", ["pause", "resume", "rotate"])
+@pytest.mark.parametrize("what", ["pause", "resume", "rotate", "test"])
 def test_buttons_want_a_post_and_the_permission(browser, browser_with, webhook, what):
     url = reverse("admin:openedx_webhooks_webhook_do", args=[webhook.pk, what])
 
@@ -252,6 +263,7 @@ def test_buttons_want_a_post_and_the_permission(browser, browser_with, webhook, 
     assert browser.post(reverse("admin:openedx_webhooks_webhook_do", args=[webhook.pk, "explode"])).status_code == 404
     assert browser.post(reverse("admin:openedx_webhooks_webhook_do", args=[10**6, what])).status_code == 404
     assert not WebhookHealth.objects.exists()
+    assert not Delivery.objects.exists()
     webhook.refresh_from_db()
     assert webhook.previous_secret is None
 
