@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 MAX_WAITING = 10_000
 """Calls that may wait to be written; more are dropped and counted as an incident."""
-PAUSE = 0.25
+PAUSE = 0.05
 """Seconds that the thread gathers for before it writes."""
 COUNTS = ("unchanged", "changed", "halted", "failed")
 
