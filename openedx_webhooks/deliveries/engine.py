@@ -224,7 +224,7 @@ def _not_sent(problem: str) -> Outcome:
 
 
 def wake_for_the_rest() -> None:
-    """After a slice, have a worker look again: now where something is due, else when the next retry is, within a minute."""
+    """After a slice, have a worker look again: now where something is due, else at the next retry within a minute."""
     connection = engine_connection()
     seconds = claim.seconds_to_next(connection)
     if seconds is None or seconds > HORIZON:

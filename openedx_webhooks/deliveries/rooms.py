@@ -1,7 +1,8 @@
 """How many requests may be under way: in all, per webhook, and for failing webhooks together. Pure.
 
 A webhook's share grows by one with each success and halves with each failure, so a slow or dead receiver keeps few
-sockets, one that recovers ramps up instead of being flooded, and one that keeps failing is probed one at a time.
+sockets, and one that keeps failing is probed one at a time. One that recovers gets its backlog one by one, in order,
+for its first successes, and then ramps up instead of being flooded.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ MAX_BYTES = 64 * 1024 * 1024
 """Bytes of bodies under way in one drain."""
 FIRST, MOST = 4, 64
 """The share of a webhook: at the start of a drain, and at most."""
+PROBATION = 10
+"""Successes in a row that end the one-by-one of a webhook that failed."""
 
 
 class Rooms:
@@ -26,7 +29,8 @@ class Rooms:
         self.bytes_in_flight = 0
         self._per_webhook: Counter[int] = Counter()
         self._share: dict[int, int] = {}
-        self._failing: set[int] = set()
+        self._failing: dict[int, int] = {}
+        """Webhooks that fail or have failed: successes since."""
 
     @property
     def free(self) -> int:
@@ -43,7 +47,7 @@ class Rooms:
         if webhook_id not in self._share:
             self._share[webhook_id] = 1 if failing else FIRST
             if failing:
-                self._failing.add(webhook_id)
+                self._failing[webhook_id] = 0
 
     def room(self, webhook_id: int) -> int:
         """How many more requests may start for a webhook."""
@@ -65,9 +69,14 @@ class Rooms:
         self.bytes_in_flight -= size
         self._per_webhook[webhook_id] -= 1
         share = self._share.get(webhook_id, FIRST)
-        if ok:
-            self._share[webhook_id] = min(share + 1, MOST)
-            self._failing.discard(webhook_id)
-        else:
+        if not ok:
             self._share[webhook_id] = max(share // 2, 1)
-            self._failing.add(webhook_id)
+            self._failing[webhook_id] = 0
+        elif self._on_probation(webhook_id):
+            self._failing[webhook_id] += 1
+        else:
+            self._share[webhook_id] = min(share + 1, MOST)
+            self._failing.pop(webhook_id, None)
+
+    def _on_probation(self, webhook_id: int) -> bool:
+        return self._share.get(webhook_id, FIRST) == 1 and self._failing.get(webhook_id, PROBATION) < PROBATION

@@ -39,7 +39,7 @@ def drain() -> engine.Tally:
 
 def test_a_delivery_is_signed_and_logged(receiver: Receiver) -> None:
     webhook = webhook_for(receiver, headers="X-Api-Key: hush\nX-Site: campus")
-    receiver.secret = webhook.secret
+    receiver.trust(webhook.secret)
     receiver.answer(Answer(status=202, headers={"X-Trace": "t1"}, body=b'{"ok": true}'))
     log_in()
     tally = drain()
@@ -60,7 +60,7 @@ def test_a_delivery_is_signed_and_logged(receiver: Receiver) -> None:
 def test_while_a_secret_rotates_both_keys_sign(receiver: Receiver) -> None:
     old = signing.generate_secret()
     webhook_for(receiver, previous_secret=old, previous_secret_until=timezone.now() + timedelta(hours=1))
-    receiver.secret = old
+    receiver.trust(old)
     log_in()
     drain()
     assert receiver.requests[0].verified
@@ -75,7 +75,7 @@ def test_a_row_that_the_published_package_wrote_gets_a_secret(receiver: Receiver
     log_in()
     drain()
     webhook.refresh_from_db()
-    receiver.secret = webhook.secret
+    receiver.trust(webhook.secret)
     log_in()
     drain()
     assert receiver.requests[1].verified
