@@ -153,7 +153,10 @@ class Sender:
         with self._changed:
             if self._loop is None:
                 return False
-            self._loop.call_soon_threadsafe(function)
+            try:
+                self._loop.call_soon_threadsafe(function)
+            except RuntimeError:  # closed just now
+                return False
             return True
 
     def _begin(self, numbered: Sequence[tuple[int, Request]]) -> None:

@@ -67,6 +67,7 @@ class Poster:
     async def close(self) -> None:
         """Close the kept connections."""
         await self._session.close()
+        await asyncio.sleep(0)  # the transports close in the loop's next turn
 
     async def post(self, request: Request) -> Outcome:
         """Return how a request ended. What it raises is a slip of ours, or CancelledError."""
@@ -148,7 +149,7 @@ class Poster:
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Makes connections that end where an answer has no end outside its body.
+    """Makes connections that end, also where an answer has no end outside its body.
 
     Bodies are paused by the reader; heads and trailers are not, and aiohttp 3.12 collects 2 GB of them in 3 s.
     """
@@ -160,12 +161,18 @@ class _Connector(aiohttp.TCPConnector):
 
 
 class _Bounded(ResponseHandler):
-    """Receives at most ``most`` bytes per answer."""
+    """One connection: receives at most ``most`` bytes per answer, and lets nothing unsent keep it open."""
 
     def __init__(self, *, most: int, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self._most = most
         self._room = most
+
+    def close(self) -> None:
+        """Close at once also where the other side does not read: asyncio would wait for it, for ever."""
+        if self.transport is not None and self.transport.get_write_buffer_size():
+            self.transport.abort()
+        super().close()
 
     def set_response_params(self, **params: Any) -> None:
         self._room = self._most

@@ -38,7 +38,7 @@ FAILED_FOR = 2.0
 _REMEMBERED = 4096
 
 
-class LookupFailed(OSError):  # noqa: N818 - named by what happened, as the package's errors are
+class LookupFailed(OSError):
     """A name that has no address, or that the resolver had no room for."""
 
 

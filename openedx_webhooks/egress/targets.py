@@ -99,7 +99,7 @@ def _split_authority(authority: str, default_port: int) -> tuple[str, int]:
 
 
 def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= 65535):  # noqa: PLR2004
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= 65535):
         raise InvalidURL(f"The port must be a number from 1 to 65535; it is {text!r}.")
     return int(text)
 

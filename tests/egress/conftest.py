@@ -6,6 +6,7 @@ import contextlib
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -63,10 +64,16 @@ def client(request: pytest.FixtureRequest) -> Iterator[Client]:
 
 
 @pytest.fixture(autouse=True)
-def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Nothing that one test's DNS, connections or certificates left reaches the next test."""
+def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that one test's DNS or connections left reaches the next test."""
     monkeypatch.setattr(resolver, "_resolvers", {})
     blocking._adapters.clear()
+
+
+@pytest.fixture
+def trusted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have the system trust the certificate of this folder, as an operator would."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
     trust.tls_context.cache_clear()
     yield
     trust.tls_context.cache_clear()
@@ -180,3 +187,30 @@ def tls_talk(connection: socket.socket) -> None:
         while not received.endswith(b"{}"):
             received += secured.recv(65536)
         secured.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecret")
+
+
+def tunnel_talk(connection: socket.socket, port: int) -> None:
+    """Be a proxy for one CONNECT, to a port on loopback, whatever name was asked for."""
+    asked = b""
+    while b"\r\n\r\n" not in asked:
+        asked += connection.recv(65536)
+    assert asked.startswith(b"CONNECT hooks.test:443 ")
+    with socket.create_connection(("127.0.0.1", port)) as site:
+        connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        threading.Thread(target=_pipe, args=(connection, site), daemon=True).start()
+        _pipe(site, connection)
+
+
+def _pipe(source: socket.socket, drain: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            drain.sendall(data)
+        drain.shutdown(socket.SHUT_WR)
+
+
+def eventually(happened: Callable[[], object]) -> None:
+    """Wait until something is true; fail after 10 s."""
+    deadline = time.monotonic() + 10
+    while not happened():
+        assert time.monotonic() < deadline, "It did not happen within 10 s."
+        time.sleep(0.01)

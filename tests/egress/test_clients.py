@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from openedx_webhooks.data import Failure
 from openedx_webhooks.testing import CLOSE, ENDLESS, GARBAGE, HANG, Answer, Receiver, gzip_bomb
-from tests.egress.conftest import CERTIFICATE, DNS, Client, RawServer, tls_talk
+from tests.egress.conftest import DNS, Client, RawServer, eventually, tls_talk, tunnel_talk
 
 HANGING = 0.5
 """Seconds that a test waits for a deadline."""
@@ -304,9 +306,22 @@ def test_an_answer_after_the_deadline_is_a_timeout(client: Client) -> None:
 
 
 def test_a_server_that_does_not_read(client: Client, raw_server: Callable[..., RawServer]) -> None:
-    server = raw_server(lambda _: time.sleep(20))
+    """Nor is its socket kept: what was not sent by the deadline never will be."""
+    over = threading.Event()
+    came = 0
+
+    def talk(connection: socket.socket) -> None:
+        nonlocal came
+        over.wait(30)
+        while data := connection.recv(1024 * 1024):
+            came += len(data)
+
+    server = raw_server(talk)
     outcome = client(f"http://127.0.0.1:{server.port}/", body=b"x" * 50_000_000, timeout=HANGING)
     assert outcome.failure is Failure.TIMEOUT
+    over.set()
+    assert server.done.wait(10)
+    assert came < 50_000_000
 
 
 def test_no_time_at_all(client: Client, receiver: Receiver) -> None:
@@ -322,6 +337,27 @@ def test_an_outcome_says_when_and_how_long(client: Client, receiver: Receiver) -
     assert 0.2 <= outcome.duration < 10
 
 
+@pytest.mark.parametrize("answer", [Answer(raw=b""), Answer(status=204), ENDLESS, HANG, GARBAGE, gzip_bomb(10)])
+def test_no_exchange_leaves_a_socket_open(client: Client, receiver: Receiver, answer: Answer) -> None:
+    receiver.answer(200, answer)
+    client(receiver.url())
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(5):
+        client(receiver.url(), timeout=0.1 if answer.hang else 5)
+    receiver.stop()  # its ends of the connections are among them
+    eventually(lambda: len(list(Path("/proc/self/fd").iterdir())) <= before)
+
+
+def test_the_deadline_of_one_exchange_does_not_end_the_next(client: Client, receiver: Receiver) -> None:
+    """Both use one connection, and the first's time is up in the middle of the second."""
+    receiver.answer(200, Answer(delay=1, body=b"whole"))
+    assert client(receiver.url(), timeout=HANGING).reply is not None
+    reply = client(receiver.url(), timeout=20).reply
+    assert reply is not None
+    assert reply.body == b"whole"
+    assert len({request.connection for request in receiver.requests}) == 1
+
+
 # TLS.
 
 
@@ -334,9 +370,8 @@ def test_a_certificate_that_nobody_signed(client: Client, raw_server: Callable[.
 
 
 def test_the_sites_own_authority_is_trusted(
-    client: Client, raw_server: Callable[..., RawServer], dns: DNS, monkeypatch: pytest.MonkeyPatch
+    client: Client, raw_server: Callable[..., RawServer], dns: DNS, trusted: None
 ) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
     dns.say("hooks.test", ["127.0.0.1"])
     dns.say("other.test", ["127.0.0.1"])
     server = raw_server(tls_talk)
@@ -557,6 +592,36 @@ def test_behind_a_proxy_what_can_be_judged_is(client: Client, host: str) -> None
         outcome = client(f"http://{host}/", allowed=(), proxy=f"http://127.0.0.1:{proxy.port}")
         assert outcome.failure is Failure.ADDRESS
         assert proxy.requests == []
+
+
+def test_a_proxy_may_ask_who_we_are(client: Client) -> None:
+    with Receiver() as proxy:
+        assert client("http://hooks.test/", proxy=f"http://me:secret@127.0.0.1:{proxy.port}").reply is not None
+        assert proxy.requests[0].headers["proxy-authorization"] == "Basic bWU6c2VjcmV0"
+
+
+def test_tls_goes_through_a_tunnel(
+    client: Client, raw_server: Callable[..., RawServer], dns: DNS, trusted: None
+) -> None:
+    site = raw_server(tls_talk)
+    proxy = raw_server(lambda connection: tunnel_talk(connection, site.port))
+    reply = client("https://hooks.test/", allowed=(), proxy=f"http://127.0.0.1:{proxy.port}").reply
+    assert reply is not None
+    assert reply.body == b"secret"
+    assert dns.asked == []
+
+
+def test_a_tunnel_that_hangs(client: Client, raw_server: Callable[..., RawServer]) -> None:
+    proxy = raw_server(lambda _: time.sleep(20))
+    outcome = client("https://hooks.test/", proxy=f"http://127.0.0.1:{proxy.port}", timeout=HANGING)
+    assert outcome.failure is Failure.TIMEOUT
+
+
+@pytest.mark.parametrize("proxy", ["127.0.0.1:3128", "ftp://127.0.0.1:3128", "nonsense", "http://127.0.0.1:1"])
+def test_a_proxy_that_cannot_be_used_never_means_a_direct_call(client: Client, receiver: Receiver, proxy: str) -> None:
+    outcome = client(receiver.url(), proxy=proxy)
+    assert outcome.reply is None
+    assert receiver.requests == []
 
 
 def test_a_proxy_that_refuses_a_tunnel(client: Client) -> None:

@@ -6,14 +6,13 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable
 
 import pytest
 
 from openedx_webhooks.egress import refusal_of, resolver
 from openedx_webhooks.egress.resolver import LookupFailed, Resolver
 from openedx_webhooks.exceptions import AddressRefused, InvalidURL
-from tests.egress.conftest import DNS
+from tests.egress.conftest import DNS, eventually
 
 
 @pytest.fixture
@@ -36,13 +35,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(resolver, "time", clock)
     return clock
-
-
-def eventually(happened: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
-    while not happened():
-        assert time.monotonic() < deadline, "It did not happen within 10 s."
-        time.sleep(0.005)
 
 
 def begin(names: Resolver, host: str) -> None:
