@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from openedx_webhooks.admin.readonly import ReadOnly
+from openedx_webhooks.admin.readonly import BoundedPaginator, ReadOnly
 from openedx_webhooks.lernito import records
 from openedx_webhooks.models import LernitoOrder
 
@@ -17,7 +17,7 @@ class LernitoOrderAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
     list_display = ("created", "source", "scheme", "message", "results")
     list_filter = ("scheme", "created")
-    date_hierarchy = None
+    paginator = BoundedPaginator
     search_fields = ("results",)
     search_help_text = "A course id, or the whole email address of a person."
     fields = ("created", "source", "scheme", "email_hmac", "message", "results")

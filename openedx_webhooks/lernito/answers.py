@@ -133,7 +133,9 @@ def _frames(error: BaseException) -> Iterable[str]:
     if cause is not None:
         yield from _frames(cause)
         yield "which led to\n"
-    yield from traceback.format_tb(error.__traceback__)
+    # Not format_tb: its carets parse the source, which fails in Python 3.11 when two threads do it at once.
+    for frame in traceback.extract_tb(error.__traceback__):
+        yield f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}\n    {frame.line}\n'
     yield f"{type(error).__module__}.{type(error).__qualname__}: {_text(error)}\n"
 
 

@@ -28,6 +28,8 @@ from openedx_webhooks.models import LernitoLock
 
 LOCKS = 512
 ATTEMPTS = 6
+PATIENCE = 10
+"""Seconds after which an order is not tried again: a lock wait alone may take the database's 50."""
 _TRY_AGAIN = {1020, 1205, 1213}
 """MySQL's and MariaDB's numbers: the row changed since it was read, lock wait timeout, deadlock."""
 
@@ -64,11 +66,12 @@ class Receipt:
 def place(order: Order) -> Receipt:
     """Carry out an order, whole or not at all. Raises EnrollmentRefused with the sentence for the client."""
     keys = _course_keys(order.course_ids)
+    until = time.monotonic() + PATIENCE
     for delay in _delays():
         try:
             return _place_once(order, keys)
         except DatabaseError as error:
-            if not _may_pass(error):
+            if not _may_pass(error) or time.monotonic() > until:
                 raise
         time.sleep(delay)
         # The platform remembers within a request who is enrolled where: as of the transaction that died.

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import time
 from typing import Any
 
 import pytest
 import requests
 from common.djangoapps.student.models import CourseEnrollment, CourseEnrollmentAllowed
 
+from openedx_webhooks import signing
 from tests.lernito.conftest import COURSES, EMAIL, PATH, SECRET, make_courses, make_user, signature
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -127,6 +129,25 @@ def test_the_documented_signing_script(url: str) -> None:
     signed = hmac.new(SECRET.encode(), json.dumps(data, sort_keys=True).encode(), hashlib.sha256).hexdigest()
     answer = requests.post(url, json=data, headers={"X-Lernito-Signature": signed}, timeout=30)
     assert (answer.status_code, answer.text) == (200, USER_VERIFIED + RESULTS.format("enrolled") + "}")
+
+
+def test_two_secrets_while_one_rotates(url: str, settings: Any) -> None:
+    settings.LERNITO_WEBHOOK_SECRET = ["the new one", SECRET]
+    assert post(url, ORDER)[0] == 200
+    settings.LERNITO_WEBHOOK_SECRET = ["the new one"]
+    assert post(url, ORDER) == INVALID
+
+
+def test_standard_webhooks_accepted_and_required(url: str, settings: Any) -> None:
+    body = json.dumps(ORDER).encode()
+    now = int(time.time())
+    signed = signing.headers([SECRET.encode()], "msg_1", now, body)
+    expired = signing.headers([SECRET.encode()], "msg_1", now - 600, body)
+    assert post(url, ORDER, **signed) == (200, ALLOWANCE_VERIFIED + RESULTS.format("allowed") + "}")
+    assert post(url, ORDER, **expired) == INVALID
+    settings.OPENEDX_WEBHOOKS_LERNITO_REQUIRE_STANDARD = True
+    assert post(url, ORDER) == INVALID
+    assert post(url, ORDER, **signed)[0] == 200
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"])

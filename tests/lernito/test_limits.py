@@ -43,15 +43,15 @@ class Counting(io.BytesIO):
         return data
 
 
-@pytest.mark.parametrize(("declared", "taken"), [("10000000", 0), ("2049", 0), ("", 0), ("-1", 0), ("x", 0)])
-def test_a_large_body_is_not_read(shop: Shop, settings: Any, declared: str, taken: int) -> None:
+@pytest.mark.parametrize("declared", ["10000000", "2049", "9" * 5000, "", "-1", "x"])
+def test_a_large_body_is_not_read(shop: Shop, settings: Any, declared: str) -> None:
     settings.OPENEDX_WEBHOOKS_LERNITO_MAX_BODY = 2048
     stream = Counting(b" " * 10_000_000)
     answer = shop.client.generic(
         "POST", PATH, content_type="application/json", **{"wsgi.input": stream, "CONTENT_LENGTH": declared}
     )
     assert envelope(answer)[0] == (413 if declared.isdecimal() else 401)
-    assert stream.taken <= taken
+    assert stream.taken == 0
 
 
 def test_a_body_that_is_longer_than_declared(settings: Any) -> None:
