@@ -17,7 +17,7 @@ class WebhooksConfig(AppConfig):
 
     name = "openedx_webhooks"
     label = "openedx_webhooks"
-    verbose_name = "OpenEdX Webhooks"
+    verbose_name = "OPENEDX_WEBHOOKS"
     default_auto_field = "django.db.models.BigAutoField"
 
     _settings: ClassVar[dict[str, Any]] = {
@@ -46,4 +46,4 @@ class WebhooksConfig(AppConfig):
         filters.load_from_apps()
         pipelines.merge_into(settings)
         handlers.connect()
-        wakeup.register(runner=engine.run_embedded, report=incident.note)
+        wakeup.register(runner=engine.run_for_ever, report=incident.note)

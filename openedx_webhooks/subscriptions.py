@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -44,7 +45,8 @@ class Snapshot:
 
 
 _current = Snapshot()
-_lock = threading.Lock()
+_changes = 0
+"""Counts the changes made in this process; what was read before the latest of them is not fresh."""
 _told_to_migrate = False
 
 
@@ -68,23 +70,24 @@ def _fresh() -> Snapshot:
 
 def invalidate(**_signal: Any) -> None:
     """Have the next event read the tables anew."""
-    global _current  # noqa: PLW0603
-    old = _current
-    _current = replace(old, fresh_until=0.0)
+    global _current, _changes  # noqa: PLW0603
+    _changes += 1
+    _current = replace(_current, fresh_until=0.0)
 
 
 def refresh() -> Snapshot:
-    """Read the tables and publish a new snapshot; keep the old one where they cannot be read. Never raises."""
+    """Read the tables and publish a new snapshot; keep the old one where they cannot be read. Never raises.
+
+    Without a lock: a request that holds the database's must not wait for a thread that waits for the database. Of
+    two at once the later wins, and neither counts as younger than the moment its reading began.
+    """
     global _current  # noqa: PLW0603
-    with _lock:
-        old = _current
-        _current = Snapshot(
-            pid=os.getpid(),
-            fresh_until=time.monotonic() + app_settings.CONFIG_TTL(),
-            webhooks=_read(Webhook, old.webhooks, _by_event_type),
-            webfilters=_read(Webfilter, old.webfilters, _by_filter_type),
-        )
-        return _current
+    began, changes, old = time.monotonic(), _changes, _current
+    webhooks = _read(Webhook, old.webhooks, _by_event_type)
+    webfilters = _read(Webfilter, old.webfilters, _by_filter_type)
+    fresh_until = began + app_settings.CONFIG_TTL() if changes == _changes else 0.0
+    _current = Snapshot(pid=os.getpid(), fresh_until=fresh_until, webhooks=webhooks, webfilters=webfilters)
+    return _current
 
 
 def stop() -> None:
@@ -100,8 +103,7 @@ def _read(
     global _told_to_migrate  # noqa: PLW0603
     alias = router.db_for_write(model)
     try:
-        # A savepoint of its own: an error in here must not break the transaction of the request.
-        with transaction.atomic(using=alias):
+        with _untouched_transaction(alias):
             rows = list(model._default_manager.using(alias).filter(enabled=True).order_by("id"))  # noqa: SLF001
     except DatabaseError as error:
         if _columns_missing(alias, model):
@@ -115,11 +117,19 @@ def _read(
     return index(rows)
 
 
+def _untouched_transaction(alias: str) -> AbstractContextManager[object]:
+    """Return a savepoint inside a transaction, which an error in here must not break; outside, nothing is begun.
+
+    A transaction of our own would wait for the write lock on SQLite, only to read.
+    """
+    return transaction.atomic(using=alias) if connections[alias].in_atomic_block else nullcontext()
+
+
 def _columns_missing(alias: str, model: type[Webhook] | type[Webfilter]) -> bool:
     """Return whether a table, or our columns in the published package's table, are not there."""
     connection, meta = connections[alias], model._meta
     try:
-        with transaction.atomic(using=alias), connection.cursor() as cursor:
+        with _untouched_transaction(alias), connection.cursor() as cursor:
             columns = {c.name for c in connection.introspection.get_table_description(cursor, meta.db_table)}
     except DatabaseError:
         return True
@@ -127,12 +137,24 @@ def _columns_missing(alias: str, model: type[Webhook] | type[Webfilter]) -> bool
 
 
 def _by_event_type(rows: list[Webhook]) -> dict[str, tuple[Subscription, ...]]:
-    return _indexed((entry.event_type, _subscription(row)) for row in rows for entry in events.find(row.event))
+    lives = _each(rows, _subscription)
+    return _indexed((entry.event_type, live) for row, live in lives for entry in events.find(row.event))
 
 
 def _by_filter_type(rows: list[Webfilter]) -> dict[str, tuple[WebfilterSubscription, ...]]:
-    lives = [(row, _webfilter_subscription(row)) for row in rows]
+    lives = _each(rows, _webfilter_subscription)
     return _indexed((found.filter_type, live) for row, live in lives for found in filters.find(row.event))
+
+
+def _each(rows: list[Row], subscription: Callable[[Row], Live]) -> list[tuple[Row, Live]]:
+    """Return each row with its value; a row that cannot be used is noted, and its neighbours stay live."""
+    lives: list[tuple[Row, Live]] = []
+    for row in rows:
+        try:
+            lives.append((row, subscription(row)))
+        except (TypeError, ValueError) as error:
+            incident.note("configuration", f"{row._meta.verbose_name} {row.pk} cannot be used: {error}")
+    return lives
 
 
 def _indexed(pairs: Iterable[tuple[str, Live]]) -> dict[str, tuple[Live, ...]]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -30,8 +29,8 @@ FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0
 BROKER_PATIENCE = 1.0
 """Seconds for each step of talking to the broker."""
 
-Runner = Callable[[threading.Event], object]
-"""Drains for ever in the calling thread; looks when the event is set, which it clears."""
+Runner = Callable[[threading.Event, threading.Event], object]
+"""Drains in the calling thread: looks when the first event is set, which it clears; ends when the second is."""
 Reporter = Callable[[str, str], None]
 """Takes the kind and the detail of a failure."""
 
@@ -84,15 +83,26 @@ class _Waker:
         self.runner: Runner | None = None
         self.report: Reporter = lambda kind, detail: log.error("openedx_webhooks: %s: %s", kind, detail)
         self._pid = -1
-        self._flag = threading.Event()
         self._thread: threading.Thread | None = None
+        self._begin()
+
+    def _begin(self) -> None:
         self._lock = threading.Lock()
+        self._flag, self._stopping = threading.Event(), threading.Event()
         self._publishing = False
 
     def notify(self) -> None:
         if self._pid != os.getpid() or self._thread is None or not self._thread.is_alive():
             self._start()
         self._flag.set()
+
+    def stop(self) -> None:
+        thread, self._thread = self._thread, None
+        if thread is not None and self._pid == os.getpid():
+            self._stopping.set()
+            self._flag.set()
+            thread.join(timeout=30)
+        self._begin()
 
     def pending(self) -> bool:
         return self._flag.is_set() or self._publishing
@@ -101,7 +111,8 @@ class _Waker:
         """Start the thread for this process, unless another thread just did, or nobody drains from here."""
         # A fork may have happened while another thread held the lock: a child gets its own.
         if self._pid != os.getpid():
-            self._pid, self._lock, self._thread, self._flag = os.getpid(), threading.Lock(), None, threading.Event()
+            self._pid, self._thread = os.getpid(), None
+            self._begin()
         with self._lock:
             if self._thread is not None and self._thread.is_alive():
                 return
@@ -109,29 +120,28 @@ class _Waker:
             if mode == "celery":
                 target: Callable[[], object] = self._publish_for_ever
             elif mode == "thread" and self.runner is not None:
-                target = partial(self.runner, self._flag)
+                target = partial(self.runner, self._flag, self._stopping)
             else:
                 return
             self._thread = threading.Thread(target=target, name="openedx-webhooks-wakeup", daemon=True)
             self._thread.start()
 
     def _publish_for_ever(self) -> None:
-        wait = FIRST_WAIT
-        while True:
-            self._flag.wait()
+        wait, stopping, flag = FIRST_WAIT, self._stopping, self._flag
+        while flag.wait() and not stopping.is_set():
             self._publishing = True
-            self._flag.clear()
+            flag.clear()
             try:
                 publish()
             except Exception as error:  # noqa: BLE001  every transport raises errors of its own
                 self.report("wake-up", f"The broker did not take a wake-up: {type(error).__name__}.")
-                self._flag.set()
-                time.sleep(wait)
+                flag.set()
+                stopping.wait(wait)
                 wait = min(wait * 2, LONGEST_WAIT)
             else:
                 wait = FIRST_WAIT
                 self._publishing = False
-                time.sleep(PACE)
+                stopping.wait(PACE)
 
 
 _waker = _Waker()
@@ -150,6 +160,11 @@ def notify_later(seconds: float) -> None:
     timer = threading.Timer(seconds, notify)
     timer.daemon = True
     timer.start()
+
+
+def stop() -> None:
+    """End this process's thread, once what it has under way is done; the next ``notify`` starts another."""
+    _waker.stop()
 
 
 def pending() -> bool:

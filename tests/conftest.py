@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from openedx_webhooks import subscriptions
+from openedx_webhooks import subscriptions, wakeup
 from openedx_webhooks.testing import Receiver
 
 SERVICES = {"MariaDB": 3306, "Redis": 6379, "RabbitMQ": 5672}
@@ -22,6 +22,7 @@ def _no_thread_outlives_its_test() -> Iterator[None]:
     subscriptions.stop()
     yield
     subscriptions.stop()
+    wakeup.stop()
 
 
 @pytest.fixture(autouse=True)

@@ -246,8 +246,3 @@ def run_for_ever(wake: threading.Event, stop: threading.Event) -> None:
             engine_connection().close()
         wake.wait(IDLE_PACE)
         wake.clear()
-
-
-def run_embedded(wake: threading.Event) -> None:
-    """Drain for ever in a daemon thread of a process that does something else too."""
-    run_for_ever(wake, threading.Event())

@@ -1,4 +1,4 @@
-"""Fail what has been parked for longer than the retention: said with a reason, never deleted unsaid."""
+"""Fail what has been parked for longer than the retention, or has no webhook: with a reason, never deleted unsaid."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _next_look = 0.0
 
 
 def expire(connection: BaseDatabaseWrapper, *, now: float | None = None) -> int:
-    """Fail parked deliveries that came due more than ``RETENTION_DAYS`` ago; return how many.
+    """Fail parked deliveries that came due more than ``RETENTION_DAYS`` ago, and orphans; return how many.
 
     Looks at most once in ten minutes per process; ``now`` is on the monotonic clock.
     """
@@ -30,10 +30,16 @@ def expire(connection: BaseDatabaseWrapper, *, now: float | None = None) -> int:
     if now < _next_look:
         return 0
     _next_look = now + PACE
-    expired = sum(_expire(connection, webhook_id) for webhook_id in _parked(connection))
+    expired = sum(_fail(connection, w, "expired", _retention()) for w in _parked(connection))
     if expired:
         log.warning("openedx_webhooks: %s deliveries expired while their webhooks were parked", expired)
-    return expired
+    # Recorded by a process that had not yet seen the deletion.
+    deleted = sum(_fail(connection, w, "deleted", 0.0) for w in _without_webhook(connection))
+    return expired + deleted
+
+
+def _retention() -> float:
+    return -86400.0 * app_settings.RETENTION_DAYS()
 
 
 def _parked(connection: BaseDatabaseWrapper) -> list[int]:
@@ -49,20 +55,34 @@ def _parked(connection: BaseDatabaseWrapper) -> list[int]:
     return [row[0] for row in rows]
 
 
-def _expire(connection: BaseDatabaseWrapper, webhook_id: int) -> int:
+def _without_webhook(connection: BaseDatabaseWrapper) -> list[int]:
+    rows = again(
+        lambda: fetch(
+            connection,
+            "SELECT x.webhook_id FROM (SELECT DISTINCT webhook_id FROM openedx_webhooks_delivery"
+            " WHERE status = 'pending') x LEFT JOIN openedx_webhooks_webhook wh ON wh.id = x.webhook_id"
+            " WHERE wh.id IS NULL",
+        ),
+        connection=connection,
+    )
+    return [row[0] for row in rows]
+
+
+def _fail(connection: BaseDatabaseWrapper, webhook_id: int, reason: str, before: float) -> int:
+    """Fail a webhook's pending deliveries that came due ``before`` seconds from now; in pieces, without long locks."""
     candidates = (
         "SELECT id FROM openedx_webhooks_delivery WHERE status = 'pending' AND webhook_id = %s"
         f" AND due_at < {utc_later_sql(connection)} ORDER BY due_at LIMIT {CHUNK}"
     )
-    expired = 0
+    failed = 0
     while rows := again(
-        lambda: fetch(connection, candidates, [webhook_id, microseconds(-86400 * app_settings.RETENTION_DAYS())]),
-        connection=connection,
+        lambda: fetch(connection, candidates, [webhook_id, microseconds(before)]), connection=connection
     ):
         ids = [row[0] for row in rows]
         sql = (
-            "UPDATE openedx_webhooks_delivery SET status = 'failed', reason = 'expired', token = NULL,"
+            "UPDATE openedx_webhooks_delivery SET status = 'failed', reason = %s, token = NULL,"
             f" finished_at = {utc_now_sql(connection)} WHERE id IN ({marks(ids)}) AND status = 'pending'"
         )
-        expired += again(lambda s=sql, i=ids: execute(connection, s, i), connection=connection)  # type: ignore[misc]
-    return expired
+        params = [reason, *ids]
+        failed += again(lambda s=sql, p=params: execute(connection, s, p), connection=connection)  # type: ignore[misc]
+    return failed

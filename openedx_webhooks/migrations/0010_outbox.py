@@ -33,7 +33,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('message_id', models.CharField(max_length=64, verbose_name='webhook-id')),
-                ('name', models.CharField(max_length=255, verbose_name='event')),
+                ('name', models.CharField(db_index=True, max_length=255, verbose_name='event')),
                 ('event_type', models.CharField(max_length=255, verbose_name='event_type')),
                 ('created', models.DateTimeField(verbose_name='created')),
                 ('course_keys', models.TextField(blank=True, help_text='One key on each line.', verbose_name='course keys')),

@@ -20,7 +20,7 @@ class Event(models.Model):
     """
 
     message_id = models.CharField(_("webhook-id"), max_length=64)
-    name = models.CharField(_("event"), max_length=255)
+    name = models.CharField(_("event"), max_length=255, db_index=True)
     event_type = models.CharField(_("event_type"), max_length=255)
     created = models.DateTimeField(_("created"))
     course_keys = models.TextField(_("course keys"), blank=True, help_text=_("One key on each line."))

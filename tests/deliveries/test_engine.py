@@ -264,6 +264,17 @@ def test_what_is_parked_longer_than_the_retention_expires(receiver: Receiver, mo
     assert Delivery.objects.filter(webhook=webhook, status="pending").count() == 1
 
 
+def test_what_was_recorded_for_a_webhook_deleted_meanwhile_ends(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    webhook_for(receiver)
+    log_in()
+    Delivery.objects.update(webhook_id=999_999)
+    monkeypatch.setattr(expiry, "_next_look", 0.0)
+    assert expiry.expire(connection) == 1
+    assert (Delivery.objects.get().status, Delivery.objects.get().reason) == ("failed", "deleted")
+
+
 def test_the_lease_of_a_dead_worker_ends(receiver: Receiver) -> None:
     webhook_for(receiver)
     log_in()
