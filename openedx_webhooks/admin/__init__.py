@@ -1,5 +1,5 @@
 """The Django admin's section OPENEDX_WEBHOOKS."""
 
-from openedx_webhooks.admin import deliveries, incident, lernito, webhook
+from openedx_webhooks.admin import deliveries, filter_calls, incident, lernito, webfilter, webhook
 
-__all__ = ["deliveries", "incident", "lernito", "webhook"]
+__all__ = ["deliveries", "filter_calls", "incident", "lernito", "webfilter", "webhook"]

@@ -20,15 +20,18 @@ class FilterCall(models.Model):
     """
 
     class Outcome(models.TextChoices):
-        """What came of the call."""
+        """What came of the call.
+
+        *Discarded*: another webfilter halted. *Would have*: shadow mode. *Refused*: the answer breaks the contract.
+        """
 
         CHANGED = "changed", _("Changed")
-        DEFERRED = "deferred", _("Changes once the login succeeds")
+        DEFERRED = "deferred", _("Changed at login")
         HALTED = "halted", _("Halted")
-        DISCARDED = "discarded", _("Discarded: another webfilter halted")
-        WOULD_CHANGE = "would_change", _("Would have changed (shadow mode)")
-        WOULD_HALT = "would_halt", _("Would have halted (shadow mode)")
-        REFUSED = "refused", _("Refused: the answer breaks the contract")
+        DISCARDED = "discarded", _("Discarded")
+        WOULD_CHANGE = "would_change", _("Would have changed")
+        WOULD_HALT = "would_halt", _("Would have halted")
+        REFUSED = "refused", _("Refused")
         FAILED = "failed", _("Failed")
 
     webfilter = models.ForeignKey(
@@ -77,3 +80,8 @@ class WebfilterCounter(models.Model):
 
     def __str__(self) -> str:
         return f"{self.webfilter_id}: {self.calls}"
+
+    @property
+    def mean(self) -> int:
+        """Milliseconds that a call takes on average."""
+        return round(self.milliseconds / self.calls) if self.calls else 0

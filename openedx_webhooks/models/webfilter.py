@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -19,6 +20,9 @@ from openedx_webhooks.models import lines
 
 MIN_TIMEOUT, MAX_TIMEOUT = 0.1, 30.0
 """Seconds; what ``OPENEDX_WEBHOOKS_FILTER_TIMEOUT`` may be as well."""
+
+ROTATION = timedelta(hours=24)
+"""How long the previous secret signs beside the new one."""
 
 SWITCHES = ("4xx", "5xx", "request_exception")
 """The ways to fail that a webfilter has a pair of settings for, ``halt_on_...`` and ``redirect_on_...``."""
@@ -107,6 +111,14 @@ class Webfilter(models.Model):
         if self.format in (None, self.Format.LEGACY):
             return Encoding.LEGACY_FORM if self.use_www_form_encoding else Encoding.LEGACY
         return Encoding.FORM if self.use_www_form_encoding else Encoding.DEFAULT
+
+    def rotate_secret(self) -> str:
+        """Take a new secret, save and return it; the old one signs along for ``ROTATION``."""
+        self.previous_secret = self.secret or None
+        self.previous_secret_until = timezone.now() + ROTATION if self.secret else None
+        self.secret = signing.generate_secret()
+        self.save(update_fields=["secret", "previous_secret", "previous_secret_until", "modified"])
+        return self.secret
 
     def clean(self) -> None:
         """Raise ValidationError, by field and in sentences for the operator, for what could never work.

@@ -1,0 +1,117 @@
+"""What a person reads about a filter: what it sends, what a reply may change, and how it can be halted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+
+from django.utils.translation import gettext as _
+
+from openedx_webhooks import app_settings
+from openedx_webhooks.catalog import contracts, events, filters
+from openedx_webhooks.catalog.contracts import Account, Contract, Response
+from openedx_webhooks.catalog.filters import Filter, Halt
+
+_CHANGED_AS: Mapping[str, str] = {
+    "form_data": "the fields of the form, such as name; no password, and no account flag",
+    "course_key": "another course key, as text",
+    "mode": "another mode, as text",
+    "fragment": "content, which is HTML: only where the webfilter allows HTML",
+    "readonly_fields": "another list of names of fields",
+    "form_desc": "properties of its fields: label, instructions, default, field_type, restrictions",
+    "template_name": "another template, as a relative path",
+    "tabs": "another list of tabs",
+    "enrollments_data": "another list of enrollments",
+    "price": "another number",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Described:
+    """One filter, for the form."""
+
+    name: str
+    value: str
+    """What the form stores: the name, or the filter_type where two filters share a name."""
+    filter_type: str
+    purpose: str
+    note: str
+    sends: list[str]
+    changes: list[str]
+    halts: list[str]
+
+
+def described() -> list[Described]:
+    """Return every filter of this platform."""
+    known = list(filters.all_filters().values())
+    names = [f.name for f in known]
+    return [_described(f, f.name if names.count(f.name) == 1 else f.filter_type) for f in known]
+
+
+def grouped() -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return the filters as ``(group, [(value, filter_type), ...])``, for a list to choose from."""
+    known = sorted(described(), key=lambda d: (events.group_of(d.filter_type), d.name.lower()))
+    return [
+        (group, [(d.value, d.filter_type) for d in members])
+        for group, members in groupby(known, key=lambda d: events.group_of(d.filter_type))
+    ]
+
+
+def _described(found: Filter, value: str) -> Described:
+    contract = contracts.contract(found)
+    return Described(
+        name=found.name,
+        value=value,
+        filter_type=found.filter_type,
+        purpose=found.purpose,
+        note=contract.note,
+        sends=list(_sends(found, contract)),
+        changes=list(_changes(contract)) or [_("Nothing: the receiver is told, and may halt where that is possible.")],
+        halts=list(_halts(found, contract)),
+    )
+
+
+def _sends(found: Filter, contract: Contract) -> Iterator[str]:
+    if contract.learner:
+        yield _("user and profile: allowed columns of the account; never the password")
+    withheld = {*contract.withheld, contract.learner}
+    yield from (name for name in found.arguments if name not in withheld)
+    yield "event_metadata: event_type, time, id"
+
+
+def _changes(contract: Contract) -> Iterator[str]:
+    if contract.account != Account.NEVER:
+        opened = "".join(f", user.{name}" for name in sorted(app_settings.WRITABLE_FIELDS()))
+        when = _(", once the login has succeeded") if contract.account == Account.AT_LOGIN else ""
+        yield f"user.first_name, user.last_name{opened}, profile.name, profile.country …{when}"
+    for name in contract.changes:
+        if name in contract.lookups:
+            yield f"{name}: " + _("filter and exclude by ") + ", ".join(contract.lookups[name])
+        elif name == "url" or name.endswith("_url"):
+            yield f"{name}: " + _("another URL or path")
+        else:
+            yield f"{name}: " + _CHANGED_AS.get(name, _("keys are merged deep; objects of the platform stay"))
+
+
+def _halts(found: Filter, contract: Contract) -> Iterator[str]:
+    if not found.halts or not contract.raises:
+        yield _("It cannot be halted: the platform would answer with a server error, or has no exception for it.")
+        return
+    for halt in found.halts:
+        yield _halt(halt, contract)
+    if not contract.main and not contract.redirecting:
+        yield _("Only a reply can halt it; the switches below cannot.")
+
+
+def _halt(halt: Halt, contract: Contract) -> str:
+    named = ", ".join(p.name for p in halt.parameters)
+    uses = []
+    if halt.name == contract.main:
+        uses.append(_("what the switches below raise"))
+    if halt.name == contract.redirecting:
+        uses.append(_("what they raise where a redirect is filled in"))
+    if halt.parameter("response"):
+        is_html = contract.response == Response.HTML
+        uses.append(_("response: HTML") if is_html else _("response: content, status, content_type, headers"))
+    return f"{halt.name}({named})" + (f": {'; '.join(uses)}" if uses else "")
