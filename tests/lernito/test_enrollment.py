@@ -13,7 +13,8 @@ from django.utils import timezone
 from openedx.core.djangoapps.content.course_overviews.models import CourseOverview
 from openedx.core.djangoapps.user_api.models import UserRetirementStatus
 
-from openedx_webhooks.models import LernitoOrder
+from openedx_webhooks import subscriptions
+from openedx_webhooks.models import Event, LernitoOrder, Webhook
 from tests.lernito import steps
 from tests.lernito.conftest import COURSES, EMAIL, Shop, make_user
 
@@ -140,6 +141,21 @@ def test_a_filter_that_prevents_one_course_prevents_the_order(
     assert refusal(shop.order()) == "You need the first course's certificate."
     assert not CourseEnrollment.objects.exists()
     assert results(shop.order(course_ids=COURSES[:1])) == ["enrolled"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_webhook_hears_of_what_was_done_and_of_nothing_that_was_undone(shop: Shop, user: User, settings: Any) -> None:
+    Webhook.objects.create(event="COURSE_ENROLLMENT_*", webhook_url="https://receiver.example.com/")
+    settings.OPENEDX_WEBHOOKS_DISPATCH = "none"
+    settings.OPEN_EDX_FILTERS_CONFIG = steps.configured(steps.PreventSecond)
+    subscriptions.refresh()
+    assert shop.order().status_code == 400
+    assert not Event.objects.exists()
+    settings.OPEN_EDX_FILTERS_CONFIG = {}
+    assert results(shop.order()) == ["enrolled", "enrolled"]
+    shop.order()
+    names = sorted(Event.objects.values_list("name", flat=True))
+    assert names == ["COURSE_ENROLLMENT_CHANGED"] * 2 + ["COURSE_ENROLLMENT_CREATED"] * 2
 
 
 def close(course: CourseOverview, how: str) -> None:
