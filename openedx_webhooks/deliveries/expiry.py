@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 PACE = 600.0
 """Seconds between two looks of one process."""
 CHUNK = 500
+EVER = 86400.0 * 3650
+"""Seconds; later than anything is due."""
 _next_look = 0.0
 
 
@@ -34,7 +36,7 @@ def expire(connection: BaseDatabaseWrapper, *, now: float | None = None) -> int:
     if expired:
         log.warning("openedx_webhooks: %s deliveries expired while their webhooks were parked", expired)
     # Recorded by a process that had not yet seen the deletion.
-    deleted = sum(_fail(connection, w, "deleted", 0.0) for w in _without_webhook(connection))
+    deleted = sum(_fail(connection, w, "deleted", EVER) for w in _without_webhook(connection))
     return expired + deleted
 
 
