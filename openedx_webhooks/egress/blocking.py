@@ -57,7 +57,7 @@ def post(
     finally:
         deadline.release()
         current.exchange = None
-    return watch.timed_out() if deadline.passed else watch.replied(reply)
+    return watch.replied(reply)
 
 
 def _prepared(target: Target, headers: dict[str, str], body: bytes) -> requests.PreparedRequest:

@@ -24,6 +24,8 @@ NO_ANSWER = "The connection was closed without an answer."
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 _OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "expect"})
+_ALWAYS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": user_agent()}
+_CANONICAL = {"accept": "Accept", "user-agent": "User-Agent"}
 _LONGEST_DETAIL = 500
 
 
@@ -52,10 +54,10 @@ class Stopwatch:
 
     def replied(self, reply: Reply) -> Outcome:
         """Return the outcome of an answer; one that came after the deadline is a timeout, however whole it looks."""
-        duration = time.monotonic() - self.began
-        if duration > self.timeout:
+        now = time.monotonic()
+        if now >= self.deadline:
             return self.timed_out()
-        return Outcome(started_at=self.started_at, duration=duration, reply=reply)
+        return Outcome(started_at=self.started_at, duration=now - self.began, reply=reply)
 
     def timed_out(self) -> Outcome:
         """Return the outcome of a deadline that passed."""
@@ -82,7 +84,7 @@ def outgoing_headers(headers: Mapping[str, str]) -> dict[str, str]:
     The answer is asked for as it is (``identity``): a compressed one could unpack to a gigabyte. Raises
     InvalidHeaders where a name or a value could end its line and begin another (header injection).
     """
-    result = {"Accept-Encoding": "identity", "User-Agent": user_agent()}
+    result = _ALWAYS.copy()
     for name, value in headers.items():
         if _BAD_VALUE.search(value):
             raise InvalidHeaders(f"The value of the header {name!r} holds a line break or another control character.")
@@ -100,7 +102,7 @@ def _sent_as(name: str) -> str:
     lower = name.lower()
     if lower in _OURS:
         return ""
-    return "User-Agent" if lower == "user-agent" else name
+    return _CANONICAL.get(lower, name)
 
 
 def incoming_headers(headers: Iterable[tuple[str, str]], charset: str) -> dict[str, str]:

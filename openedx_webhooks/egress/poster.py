@@ -38,7 +38,6 @@ from openedx_webhooks.exceptions import AddressRefused, InvalidHeaders, InvalidU
 
 _BESIDE_THE_BODY = 1024 * 1024
 """Bytes of an answer beside its body; more than one read (256 KiB) and the longest head that is accepted."""
-_AUTO_HEADERS = ("User-Agent", "Accept", "Content-Type")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +135,6 @@ class Poster:
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             auto_decompress=False,
-            skip_auto_headers=_AUTO_HEADERS,
             timeout=aiohttp.ClientTimeout(total=None),  # its own would round 15 s up to a whole second
             read_bufsize=self._keep_body,
         )

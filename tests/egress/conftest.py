@@ -178,6 +178,24 @@ def raw_server() -> Iterator[Callable[..., RawServer]]:
         server.close()
 
 
+@pytest.fixture
+def black_hole() -> Iterator[Callable[[str, int], int]]:
+    """Make ports that answer no connection at all, not even by refusing it."""
+    with contextlib.ExitStack() as sockets:
+
+        def dig(host: str = "127.0.0.1", port: int = 0) -> int:
+            full = sockets.enter_context(socket.socket())
+            full.bind((host, port))
+            full.listen(0)
+            for _ in range(4):  # what the queue takes, and what waits before it
+                caller = sockets.enter_context(socket.socket())
+                caller.setblocking(False)
+                caller.connect_ex(full.getsockname())
+            return int(full.getsockname()[1])
+
+        yield dig
+
+
 def tls_talk(connection: socket.socket) -> None:
     """Answer one request over TLS, with the certificate of this folder."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

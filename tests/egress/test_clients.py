@@ -40,12 +40,13 @@ def test_sends_the_body_and_headers_as_they_are(client: Client, receiver: Receiv
 
 
 def test_says_who_it_is_and_nothing_that_nobody_asked_for(client: Client, receiver: Receiver) -> None:
-    client(receiver.url())
+    client(receiver.url(), headers={"content-type": "text/plain"})
     headers = dict(receiver.requests[0].headers)
     assert headers.pop("user-agent").startswith("openedx-webhooks/")
     assert headers.pop("host") == f"127.0.0.1:{receiver.port}"
     assert headers.pop("connection", "keep-alive") == "keep-alive"
-    assert headers == {"accept-encoding": "identity", "content-length": "2"}
+    assert headers.pop("content-type") == "text/plain"
+    assert headers == {"accept": "*/*", "accept-encoding": "identity", "content-length": "2"}
 
 
 def test_the_caller_may_name_the_user_agent(client: Client, receiver: Receiver) -> None:
@@ -322,6 +323,21 @@ def test_a_server_that_does_not_read(client: Client, raw_server: Callable[..., R
     over.set()
     assert server.done.wait(10)
     assert came < 50_000_000
+
+
+def test_a_connection_that_never_comes(client: Client, black_hole: Callable[..., int]) -> None:
+    began = time.monotonic()
+    assert client(f"http://127.0.0.1:{black_hole()}/", timeout=HANGING).failure is Failure.TIMEOUT
+    assert time.monotonic() - began < 10
+
+
+def test_an_address_that_hangs_leads_to_the_next_in_time(
+    client: Client, receiver: Receiver, black_hole: Callable[..., int], dns: DNS
+) -> None:
+    black_hole("127.0.0.2", receiver.port)
+    dns.say("two.test", ["127.0.0.2", "127.0.0.1"])
+    outcome = client(f"http://two.test:{receiver.port}/", allowed=["127.0.0.0/8"], timeout=4)
+    assert outcome.reply is not None
 
 
 def test_no_time_at_all(client: Client, receiver: Receiver) -> None:
