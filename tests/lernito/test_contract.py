@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import requests
 from common.djangoapps.student.models import CourseEnrollment, CourseEnrollmentAllowed
+from django.urls import reverse
 
 from openedx_webhooks import signing
 from tests.lernito.conftest import COURSES, EMAIL, PATH, SECRET, make_courses, make_user, signature
@@ -60,6 +61,10 @@ def test_a_new_user_is_allowed_once_and_enrolled_with_the_account(url: str) -> N
         COURSES
     )
     assert post(url, ORDER) == (200, USER_VERIFIED + RESULTS.format("already_enrolled") + "}")
+
+
+def test_mounted_under_its_namespace() -> None:
+    assert reverse("lernito:webhook") == PATH
 
 
 INVALID = (401, '{"success": false, "message": "Invalid signature"}')
