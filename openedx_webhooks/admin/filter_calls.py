@@ -68,7 +68,7 @@ class NameFilter(SelectFilter):
 class FilterCallAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     """A list of calls, newest first, and a page for each."""
 
-    list_display = ("when", "shown_outcome", "filter_name", "asked", "status", "took", "shown_detail")
+    list_display = ("when", "shown_outcome", "filter_name", "asked", "took", "shown_detail")
     list_display_links = ("when",)
     list_filter = ("outcome", AskedFilter, NameFilter)
     ordering = ("-pk",)
@@ -132,9 +132,10 @@ class FilterCallAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description=gettext_lazy("detail"))
     def shown_detail(self, call: FilterCall) -> str:
-        """Show what went wrong, else what changed."""
+        """Show the status, what went wrong, and what changed."""
         paths = ", ".join(str(change.get("path")) for change in _changes(call))
-        return shown.clip(" · ".join(filter(None, (call.exception, call.detail, paths))), 160) or "-"
+        parts = (str(call.status or ""), call.exception, call.detail, paths)
+        return shown.clip(" · ".join(part for part in parts if part), 160) or "-"
 
     @admin.display(description=gettext_lazy("changes"))
     def shown_changes(self, call: FilterCall) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import Model, QuerySet
 from django.http import QueryDict
+from django.utils.functional import LazyObject
 
 from openedx_webhooks.catalog.contracts import Contract
 from openedx_webhooks.catalog.filters import Filter
@@ -94,7 +95,10 @@ def learner(contract: Contract, arguments: Mapping[str, Any]) -> Model | None:
     value = arguments.get(name)
     if attribute:
         value = getattr(value, attribute, None)
-    return value if isinstance(value, Model) else None
+    if not isinstance(value, Model):
+        return None
+    # ``request.user`` is lazy, and only looks like a model.
+    return value._wrapped if isinstance(value, LazyObject) else value  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def profile_of(user: Model) -> Model | None:
@@ -129,10 +133,7 @@ def _people(walk: Walk, contract: Contract, arguments: Mapping[str, Any]) -> dic
 
 def _columns(row: Model, names: tuple[str, ...]) -> dict[str, Any]:
     """Return the columns of a row that are loaded: reading a deferred one would be a query."""
-    present = row.__dict__
-    if "_wrapped" in present:
-        present = present["_wrapped"].__dict__
-    return {name: present[name] for name in names if name in present}
+    return {name: row.__dict__[name] for name in names if name in row.__dict__}
 
 
 def _shown(name: str, value: Any) -> Any:
@@ -140,9 +141,9 @@ def _shown(name: str, value: Any) -> Any:
     if isinstance(value, QueryDict):
         return {key: values[0] if len(values) == 1 else values for key, values in value.lists()}
     if isinstance(value, QuerySet):
-        return {"model": value.model._meta.label_lower}  # noqa: SLF001  Django's documented API
+        return {"model": value.model._meta.label_lower}
     if isinstance(value, Model):
-        columns = MODEL_FIELDS.get(value._meta.model_name or "")  # noqa: SLF001
+        columns = MODEL_FIELDS.get(value._meta.model_name or "")
         return _columns(value, columns) if columns else value
     if getattr(value, "scope_ids", None) is not None:
         return _block(value)

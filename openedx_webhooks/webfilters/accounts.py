@@ -139,7 +139,7 @@ def _check_writable(spot: Spot, key: str, name: str) -> None:
 def _cleaned(spot: Spot, row: models.Model, name: str, value: Any) -> Any:
     """Return the value as the column takes it; strict where Django would convert."""
     try:
-        column = type(row)._meta.get_field(name)  # noqa: SLF001  Django's documented API
+        column = type(row)._meta.get_field(name)
     except FieldDoesNotExist:
         raise spot.refused("There is no such field.") from None
     if not isinstance(column, models.Field):

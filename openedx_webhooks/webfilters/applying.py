@@ -66,16 +66,15 @@ def plan(
 
 
 def apply(planned: Plan) -> dict[str, Any]:
-    """Save the account, or keep it for the login, and return the arguments that changed."""
-    new = dict(planned.arguments)
+    """Save the account, or keep it for the login, and return the arguments that changed.
+
+    The learner is changed in place: the platform goes on with the object that it has.
+    """
     if planned.contract.account == Account.AT_LOGIN and planned.learner is not None:
         accounts.defer(planned.learner, planned.account)
     elif planned.account is not None:
         accounts.save(planned.account)
-        name, _, attribute = planned.contract.learner.partition(".")
-        if not attribute:
-            new[name] = planned.learner
-    return new
+    return planned.arguments
 
 
 def _check_echo(name: str, payload: FilterPayload, wanted: Any) -> None:

@@ -148,7 +148,7 @@ def _recorded(call: Call, verdict: Verdict, halted: Verdict | None, *, deferred:
         filter_type=call.found.filter_type,
         created=verdict.outcome.started_at,
         duration=round(verdict.outcome.duration * 1000),
-        status=reply.status if reply is not None and 0 <= reply.status <= 999 else None,  # noqa: PLR2004
+        status=reply.status if reply is not None and 0 <= reply.status <= 999 else None,
         outcome=_outcome(verdict, halted, deferred=deferred),
         exception=type(verdict.halt).__name__ if verdict.halt is not None else "",
         detail=" ".join(verdict.notes)[:2000],

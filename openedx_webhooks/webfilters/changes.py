@@ -161,7 +161,7 @@ def _text_checked(spot: Spot, wanted: str) -> str:
 
 def is_template(text: str) -> bool:
     """Return whether a text may name a template: a relative path without ``..``."""
-    return bool(_TEMPLATE.fullmatch(text)) and len(text) <= 255  # noqa: PLR2004
+    return bool(_TEMPLATE.fullmatch(text)) and len(text) <= 255
 
 
 def _moment(spot: Spot, current: date, wanted: Any) -> Any:
@@ -278,7 +278,7 @@ def _is_plain(value: Any) -> bool:
 
 def _rows(spot: Spot, current: QuerySet[Any], wanted: Any) -> Any:
     """Narrow a QuerySet, lazily: ``{"filter": {lookup: value}, "exclude": {lookup: value}}``."""
-    if wanted == shown({"model": current.model._meta.label_lower}):  # noqa: SLF001
+    if wanted == shown({"model": current.model._meta.label_lower}):
         return current
     allowed = spot.contract.lookups.get(spot.path, ())
     new = current

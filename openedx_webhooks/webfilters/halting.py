@@ -172,7 +172,7 @@ def _url(halting: Halting, name: str, value: Any) -> str:
 
 
 def _status(halting: Halting, name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 400 <= value <= 599:  # noqa: PLR2004
+    if isinstance(value, bool) or not isinstance(value, int) or not 400 <= value <= 599:
         raise halting.refused(name, "A status from 400 to 599 is expected.")
     return value
 
@@ -238,7 +238,7 @@ def _response_status(halting: Halting, value: Any) -> int:
     if value is None:
         return 200
     is_status = isinstance(value, int) and not isinstance(value, bool)
-    if not is_status or not (200 <= value <= 299 or 400 <= value <= 599):  # noqa: PLR2004
+    if not is_status or not (200 <= value <= 299 or 400 <= value <= 599):
         raise halting.refused("status", "A status from 200 to 299 or from 400 to 599 is expected.")
     return int(value)
 

@@ -111,7 +111,7 @@ class _Writer:
     def _gathered(self) -> list[FilterCall]:
         calls = [self._waiting.get()]
         until = time.monotonic() + PAUSE
-        while len(calls) < 500:  # noqa: PLR2004
+        while len(calls) < 500:
             try:
                 calls.append(self._waiting.get(timeout=max(0.0, until - time.monotonic())))
             except queue.Empty:

@@ -34,7 +34,7 @@ def failing_switch(outcome: Outcome, subscription: WebfilterSubscription) -> tup
     if outcome.reply is None:
         return outcome.detail or str(outcome.failure), subscription.on_request_exception
     status = outcome.reply.status
-    if 200 <= status < 300:  # noqa: PLR2004
+    if 200 <= status < 300:
         return None
     switches = {4: subscription.on_4xx, 5: subscription.on_5xx}
     return f"It answered {status}.", switches.get(status // 100, subscription.on_request_exception)
@@ -146,4 +146,4 @@ def kind(value: Any) -> str:
 
 def _listed(names: list[str]) -> str:
     shown = ", ".join(repr(name[:40]) for name in names[:5])
-    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown  # noqa: PLR2004
+    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
