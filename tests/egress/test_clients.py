@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from openedx_webhooks.data import Failure
+from openedx_webhooks.egress import trust
 from openedx_webhooks.testing import CLOSE, ENDLESS, GARBAGE, HANG, Answer, Receiver, gzip_bomb
 from tests.egress.conftest import DNS, Client, RawServer, eventually, tls_talk, tunnel_talk
 
@@ -395,6 +396,11 @@ def test_the_sites_own_authority_is_trusted(
     assert reply is not None
     assert reply.body == b"secret"
     assert client(f"https://other.test:{server.port}/").failure is Failure.TLS  # the name must be the certificate's
+
+
+def test_the_public_authorities_are_trusted_beside_the_sites_own(trusted: None) -> None:
+    """Slim images have no store of their own."""
+    assert len(trust.tls_context().get_ca_certs()) > 50
 
 
 def test_http_where_tls_was_expected(client: Client, receiver: Receiver) -> None:

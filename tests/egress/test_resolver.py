@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import threading
@@ -97,6 +98,21 @@ def test_one_who_gives_up_does_not_take_the_answer_from_the_others(names: Resolv
     dns.over.set()
     with pytest.raises(LookupFailed):
         future.result(10)
+
+
+def test_a_cancelled_task_does_not_take_the_answer_from_the_others(names: Resolver, dns: DNS) -> None:
+    dns.hang("slow.test")
+
+    async def both() -> object:
+        gives_up = asyncio.ensure_future(names.resolve_async("slow.test", 80))
+        waits = asyncio.ensure_future(names.resolve_async("slow.test", 80))
+        await asyncio.sleep(0)
+        gives_up.cancel()
+        await asyncio.wait([gives_up])
+        dns.over.set()
+        return (await asyncio.gather(waits, return_exceptions=True))[0]
+
+    assert isinstance(asyncio.run(both()), LookupFailed)
 
 
 def test_beside_a_lookup_that_hangs_one_more_is_tried(names: Resolver, dns: DNS, clock: Clock) -> None:

@@ -207,7 +207,8 @@ def run(script: str, url: str) -> float:
     """Run a script in a process of its own; return how many seconds it took."""
     began = time.monotonic()
     source = START + textwrap.dedent(script)
-    subprocess.run([sys.executable, "-c", source, url], check=True, timeout=60)
+    ended = subprocess.run([sys.executable, "-c", source, url], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stderr
     return time.monotonic() - began
 
 
@@ -235,6 +236,45 @@ def test_a_child_shares_no_connection_with_its_parent(receiver: Receiver) -> Non
     first, child, again = (received.connection for received in receiver.requests)
     assert child != first
     assert again == first
+
+
+def test_a_fork_in_the_middle_of_a_lookup_leaves_the_child_free(receiver: Receiver) -> None:
+    """The parent's lookup has no thread in the child, and would never end there."""
+    script = """
+        real, looking = socket.getaddrinfo, threading.Event()
+        def hang(*_, **__):
+            looking.set()
+            time.sleep(300)
+        socket.getaddrinfo = hang
+        threading.Thread(target=post, daemon=True).start()
+        assert looking.wait(10)
+        child = os.fork()
+        if not child:
+            socket.getaddrinfo = real
+            post()
+            send()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+    """
+    run(script, f"http://localhost:{receiver.port}/")
+    assert len(receiver.requests) == 2
+
+
+def test_a_fork_in_the_middle_of_a_request_leaves_deadlines_in_the_child(receiver: Receiver) -> None:
+    script = """
+        threading.Thread(
+            target=blocking.post, args=(request(),), kwargs={"allowed_networks": ["127.0.0.1"]}, daemon=True
+        ).start()
+        time.sleep(0.5)
+        child = os.fork()
+        if not child:
+            # A drip, which only the thread that watches deadlines can end.
+            outcome = blocking.post(request(timeout=1), allowed_networks=["127.0.0.1"])
+            os._exit(0 if outcome.failure == "timeout" and outcome.duration < 8 else 1)
+        assert os.waitpid(child, 0)[1] == 0
+    """
+    receiver.answer(HANG, Answer(drip=0.1, headers={"X-Slow": "x" * 150}))
+    run(script, receiver.url())
 
 
 def test_a_sender_of_the_parent_is_refused_in_the_child(receiver: Receiver) -> None:
