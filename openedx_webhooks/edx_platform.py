@@ -17,11 +17,7 @@ from django.core.exceptions import ObjectDoesNotExist
 from django.utils import timezone
 from opaque_keys.edx.keys import CourseKey
 
-from openedx_webhooks.exceptions import WebhooksError
-
-
-class EnrollmentRefused(WebhooksError):
-    """The platform does not let this person into this course; the message is for the one who asked."""
+from openedx_webhooks.exceptions import EnrollmentRefused
 
 
 def existing_courses(keys: Iterable[CourseKey]) -> set[str]:

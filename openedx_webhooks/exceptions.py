@@ -9,7 +9,8 @@
     ├── SignatureError          a signature that does not verify
     │   └── TimestampError      ... because it is too old or too new
     ├── InvalidSecret           a secret that is not a ``whsec_`` value of 24 to 64 bytes
-    └── InvalidHeaders          custom headers that cannot be sent
+    ├── InvalidHeaders          custom headers that cannot be sent
+    └── EnrollmentRefused       the platform does not let this person into this course
 """
 
 from __future__ import annotations
@@ -57,3 +58,7 @@ class InvalidSecret(WebhooksError):
 
 class InvalidHeaders(WebhooksError):
     """Custom headers that cannot be sent; the message names the line and the mend."""
+
+
+class EnrollmentRefused(WebhooksError):
+    """The platform does not let this person into this course; the message is for the one who asked."""

@@ -1,7 +1,7 @@
 """Standard Webhooks signatures: make them, check them, rotate their secrets.
 
 Source: the Standard Webhooks specification 1.0.0. Pure: no Django, no clock but the one given. The one
-place where signatures are compared.
+place where Standard Webhooks signatures are compared.
 """
 
 from __future__ import annotations

@@ -7,10 +7,15 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 
 from openedx_webhooks import subscriptions, wakeup
 from openedx_webhooks.testing import Receiver
+
+# A slow machine is no reason to fail; pytest-timeout ends what hangs.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 SERVICES = {"MariaDB": 3306, "Redis": 6379, "RabbitMQ": 5672}
 """What the tests marked ``services`` need on loopback."""

@@ -12,7 +12,7 @@ from opaque_keys.edx.keys import CourseKey
 from openedx.core.djangoapps.content.course_overviews.models import CourseOverview
 
 from openedx_webhooks import edx_platform
-from openedx_webhooks.edx_platform import EnrollmentRefused
+from openedx_webhooks.exceptions import EnrollmentRefused
 from tests.lernito import steps
 
 pytestmark = pytest.mark.django_db

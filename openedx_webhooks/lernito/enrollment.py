@@ -21,7 +21,7 @@ from opaque_keys import InvalidKeyError
 from opaque_keys.edx.keys import CourseKey
 
 from openedx_webhooks import app_settings, edx_platform
-from openedx_webhooks.edx_platform import EnrollmentRefused
+from openedx_webhooks.exceptions import EnrollmentRefused
 from openedx_webhooks.lernito import records
 from openedx_webhooks.lernito.authentication import Scheme
 from openedx_webhooks.models import LernitoLock

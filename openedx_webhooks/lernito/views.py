@@ -15,8 +15,7 @@ from rest_framework.throttling import SimpleRateThrottle
 from rest_framework.views import APIView
 
 from openedx_webhooks import app_settings
-from openedx_webhooks.edx_platform import EnrollmentRefused
-from openedx_webhooks.exceptions import SettingError, SignatureError
+from openedx_webhooks.exceptions import EnrollmentRefused, SettingError, SignatureError
 from openedx_webhooks.lernito import answers, authentication, enrollment, schema
 from openedx_webhooks.lernito.serializers import LernitoOrderSerializer
 
