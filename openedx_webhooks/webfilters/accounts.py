@@ -19,7 +19,7 @@ from edx_django_utils.cache import RequestCache
 from openedx_webhooks import app_settings
 from openedx_webhooks.catalog.contracts import Account
 from openedx_webhooks.models import incident
-from openedx_webhooks.payloads.filters import PROFILE_FIELDS, profile_of
+from openedx_webhooks.payloads.filters import PROFILE_FIELDS, USER_FIELDS, profile_of
 from openedx_webhooks.webfilters.changes import OPENED_BY_NAME, Spot, shown
 from openedx_webhooks.webfilters.refusal import ReplyError
 from openedx_webhooks.webfilters.replies import kind
@@ -29,6 +29,7 @@ PEOPLE = ("user", "profile")
 
 _USER_WRITABLE = frozenset({"first_name", "last_name"})
 _PROFILE_WRITABLE = frozenset(PROFILE_FIELDS) - {"id", "user_id", "profile_image_uploaded_at"}
+_SENT = {"user": frozenset(USER_FIELDS), "profile": frozenset(PROFILE_FIELDS)}
 _DEFERRED = RequestCache("openedx_webhooks.webfilters.login")
 
 Fields = Mapping[str, Mapping[str, Any]]
@@ -119,7 +120,7 @@ def _changed_fields(spot: Spot, row: models.Model | None, wanted: Any) -> dict[s
     for name, value in wanted.items():
         at = spot.below(name)
         before = row.__dict__.get(name)
-        if name in row.__dict__ and value == shown(before):
+        if name in _SENT[spot.path] and name in row.__dict__ and value == shown(before):
             continue
         _check_writable(at, spot.path, name)
         new[name] = _cleaned(at, row, name, value)

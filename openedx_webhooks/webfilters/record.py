@@ -16,7 +16,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from django.db import DatabaseError, connections, router, transaction
+from django.db import connections, router, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -144,7 +144,7 @@ def _write(calls: Sequence[FilterCall]) -> None:
     try:
         with transaction.atomic(using=alias):
             FilterCall.objects.using(alias).bulk_create(kept)
-    except DatabaseError:
+    except Exception:  # noqa: BLE001  half of a surrogate pair is no DatabaseError
         _write_one_by_one(kept, alias)
     _count([call for call in calls if call.webfilter_id in known], alias)
 
@@ -156,7 +156,7 @@ def _write_one_by_one(calls: Iterable[FilterCall], alias: str) -> None:
         try:
             with transaction.atomic(using=alias):
                 call.save(using=alias, force_insert=True)
-        except DatabaseError:
+        except Exception:  # noqa: BLE001  as above
             call.pk, call.detail, call.changes = None, "The details could not be written.", ""
             with transaction.atomic(using=alias):
                 call.save(using=alias, force_insert=True)

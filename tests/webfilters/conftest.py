@@ -33,7 +33,7 @@ def halt(name: str, value: Any = "No.") -> Answer:
 
 
 @pytest.fixture
-def webfilter(transactional_db: None, receiver: Receiver) -> MakeWebfilter:
+def webfilter(transactional_db: None, receiver: Receiver) -> Iterator[MakeWebfilter]:
     def make(event: str, **columns: Any) -> Webfilter:
         columns.setdefault("webhook_url", receiver.url(f"/{event}"))
         row = Webfilter(event=event, **columns)
@@ -41,25 +41,19 @@ def webfilter(transactional_db: None, receiver: Receiver) -> MakeWebfilter:
         row.save()
         return row
 
-    return make
+    yield make
+    assert record.flush()  # What is still to be written must not meet the next test's tables.
 
 
 @pytest.fixture
-def calls(transactional_db: None) -> Iterator[Callable[[], list[FilterCall]]]:
+def calls(transactional_db: None) -> Callable[[], list[FilterCall]]:
     """Return what was recorded, in order, once it is written."""
 
     def written() -> list[FilterCall]:
         assert record.flush()
         return list(FilterCall.objects.order_by("pk"))
 
-    yield written
-    record.flush()
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_left_to_write() -> Iterator[None]:
-    yield
-    assert record.flush()
+    return written
 
 
 @pytest.fixture

@@ -1,0 +1,158 @@
+"""What is kept of calls, what is only counted, and for how long."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.test import override_settings
+from django.utils import timezone
+from openedx_filters.learning.filters import CourseEnrollmentStarted, StudentRegistrationRequested
+
+from openedx_webhooks.models import FilterCall, Webfilter, WebfilterCounter
+from openedx_webhooks.testing import Receiver
+from openedx_webhooks.webfilters import masking, record
+from openedx_webhooks.webfilters.changes import Change
+from tests.webfilters.arguments import COURSE
+from tests.webfilters.conftest import MakeWebfilter, data, halt, reply
+
+
+def enroll(user: User) -> Any:
+    return CourseEnrollmentStarted.run_filter(user=user, course_key=COURSE, mode="audit")
+
+
+def test_what_changed_is_kept_without_personal_data(
+    webfilter: MakeWebfilter, receiver: Receiver, learner: User, calls: Any
+) -> None:
+    row = webfilter("CourseEnrollmentStarted")
+    receiver.answer(data(mode="honor", profile={"name": "Ada Lovelace"}))
+    enroll(learner)
+    (call,) = calls()
+    assert json.loads(call.changes) == [
+        {"path": "profile.name", "before": "O\u2026 (8 characters)", "after": "A\u2026 (12 characters)"},
+        {"path": "mode", "before": "audit", "after": "honor"},
+    ]
+    assert (call.webfilter_id, call.user_id, call.status) == (row.pk, learner.pk, 200)
+    assert call.message_id == receiver.requests[0].message_id
+    assert (call.filter_name, call.filter_type) == ("CourseEnrollmentStarted", CourseEnrollmentStarted.filter_type)
+    assert not any("Lovelace" in str(value) for value in vars(call).values())
+
+
+def test_everything_is_counted(webfilter: MakeWebfilter, receiver: Receiver, learner: User, calls: Any) -> None:
+    row = webfilter("CourseEnrollmentStarted")
+    answers = [reply({}), 204, data(mode="honor"), halt("PreventEnrollment"), 500, reply([]), data(mode="audit")]
+    receiver.answer(*answers)
+    for _ in answers:
+        try:
+            enroll(learner)
+        except CourseEnrollmentStarted.PreventEnrollment:
+            continue
+    assert len(calls()) == 4
+    counter = WebfilterCounter.objects.get(webfilter=row)
+    counts = (counter.calls, counter.unchanged, counter.changed, counter.halted, counter.failed)
+    assert counts == (7, 3, 1, 1, 2)
+    assert counter.last_call_at is not None
+    assert counter.mean == round(counter.milliseconds / 7)
+
+
+def test_a_halt_is_kept_when_the_request_is_rolled_back(
+    webfilter: MakeWebfilter, receiver: Receiver, learner: User, calls: Any
+) -> None:
+    webfilter("CourseEnrollmentStarted")
+    receiver.answer(halt("PreventEnrollment"))
+    with pytest.raises(CourseEnrollmentStarted.PreventEnrollment), transaction.atomic():
+        enroll(learner)
+    assert [call.outcome for call in calls()] == ["halted"]
+
+
+def test_a_webfilter_deleted_meanwhile(webfilter: MakeWebfilter, calls: Any) -> None:
+    """Its call is kept; there is nothing left to count for."""
+    row = webfilter("CourseEnrollmentStarted")
+    pk = row.pk
+    row.delete()
+    record.put(_call(pk))
+    assert [call.webfilter_id for call in calls()] == [pk]
+    assert not WebfilterCounter.objects.exists()
+
+
+def test_one_bad_row_does_not_keep_its_neighbours_out(webfilter: MakeWebfilter, calls: Any) -> None:
+    row = webfilter("CourseEnrollmentStarted")
+    record.put(_call(row.pk, detail="a"))
+    record.put(_call(row.pk, detail="half a character: \ud800"))
+    record.put(_call(row.pk, detail="c"))
+    assert sorted(call.detail for call in calls()) == ["The details could not be written.", "a", "c"]
+
+
+def test_old_calls_are_purged(transactional_db: None) -> None:
+    for days in (0, 29, 31, 400):
+        _call(1, created=timezone.now() - timedelta(days=days)).save()
+    assert record.purge(batch=1) == 2
+    assert FilterCall.objects.count() == 2
+    with override_settings(OPENEDX_WEBHOOKS_RETENTION_DAYS=1):
+        assert record.purge() == 1
+
+
+def test_a_retired_account_is_forgotten(transactional_db: None) -> None:
+    for user_id in (7, 7, 8, None):
+        _call(1, user_id=user_id).save()
+    assert record.forget(7) == 2
+    assert FilterCall.objects.count() == 2
+
+
+def test_a_password_in_a_form_is_in_no_record(webfilter: MakeWebfilter, receiver: Receiver, calls: Any) -> None:
+    from django.http import QueryDict
+
+    webfilter("StudentRegistrationRequested")
+    receiver.answer(data(form_data={"password": "hunter2", "name": "x"}))
+    StudentRegistrationRequested.run_filter(form_data=QueryDict("name=a&password=correct", mutable=True))
+    (call,) = calls()
+    assert call.outcome == "refused"
+    assert "hunter2" not in call.detail + call.changes
+
+
+@pytest.mark.parametrize(
+    ("change", "before", "after"),
+    [
+        (Change(path="mode", before="audit", after="honor"), "audit", "honor"),
+        (Change(path="profile.year_of_birth", before=None, after=1990), None, "[int]"),
+        (Change(path="profile.bio", before="", after="Hi"), "", "H\u2026 (2 characters)"),
+        (Change(path="form_data.tags", before=["a"], after=["b"]), "[list]", "[list]"),
+        (Change(path="context.api_key", before="a", after="b"), "[redacted]", "[redacted]"),
+        (Change(path="context.a", before=None, after={"token": "x", "b": 1}), None, {"b": 1}),
+    ],
+)
+def test_masking(change: Change, before: Any, after: Any) -> None:
+    assert json.loads(masking.masked([change])) == [{"path": change.path, "before": before, "after": after}]
+
+
+def test_long_values_and_many_changes_are_cut() -> None:
+    long = json.loads(masking.masked([Change(path="context.a", before="x" * 1000, after="y")]))
+    assert len(long[0]["before"]) < 300
+    many = json.loads(masking.masked([Change(path="context.a", before=1, after=2)] * 60))
+    assert many[-1] == {"path": "and 10 more"}
+
+
+def _call(webfilter_id: int, **values: Any) -> FilterCall:
+    return FilterCall(
+        **{
+            "webfilter_id": webfilter_id,
+            "message_id": "m",
+            "filter_name": "F",
+            "filter_type": "f",
+            "created": timezone.now(),
+            "duration": 1,
+            "outcome": FilterCall.Outcome.FAILED,
+            **values,
+        }
+    )
+
+
+def test_a_webfilter_may_be_deleted_with_its_calls_kept(webfilter: MakeWebfilter) -> None:
+    row = webfilter("CourseEnrollmentStarted")
+    _call(row.pk).save()
+    Webfilter.objects.all().delete()
+    assert FilterCall.objects.count() == 1
