@@ -56,7 +56,8 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.%: requirements/%.txt setup.py requirements/base.in $(VENV)/bin/python
-	$(BIN)pip install --quiet --disable-pip-version-check -r $<
-	$(BIN)pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . || \
+	@echo "Installing $< into $(VENV) ..."
+	@$(BIN)pip install --quiet --disable-pip-version-check -r $<
+	@$(BIN)pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . || \
 		$(BIN)pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@

@@ -52,6 +52,8 @@ class Walk:
 
     cursor: int = 0
     """The id behind which the next slice begins; 0 at the beginning of a turn."""
+    capped: bool = False
+    """True when this turn passed over webhooks whose deliveries are due and have no room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class Claimer:
         connection = self._connection
         due, timeouts = self._due_webhooks(walk)
         shares = [(w, min(self._rooms.room(w), self._rooms.free)) for w in due]
+        walk.capped = walk.capped or any(share <= 0 for _, share in shares)
         shares = [(w, share) for w, share in shares if share > 0]
         if len(shares) > TAKE:
             walk.cursor = shares[TAKE - 1][0]

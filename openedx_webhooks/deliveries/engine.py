@@ -13,6 +13,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Hashable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,8 @@ FLUSH_ROWS, FLUSH_AFTER = 100, 0.05
 """Results, or seconds since the first of them, that make a flush."""
 LOOK_PACE = 0.2
 """Seconds between two looks while nothing new is due and requests are under way."""
+ROOM_PACE = 0.01
+"""Seconds between two looks while deliveries are due that wait for room, and room becomes free."""
 SWEEP_PACE = 5.0
 """Seconds between two looks for the leases of dead workers."""
 IDLE_PACE = 1.0
@@ -83,9 +86,14 @@ def drain(*, seconds: float = SLICE, stop: Stop = lambda: False) -> Tally | None
     first = True
     while held := slot.take(connection):
         first = False
-        with _sender() as sender:
-            _Drain(held, sender, tally).run(deadline, stop)
-        if not held.release() or time.monotonic() >= deadline or stop():
+        woken = False
+        try:
+            # Not entered: its thread starts with the first request, and most looks find nothing.
+            with closing(_sender()) as sender:
+                _Drain(held, sender, tally).run(deadline, stop)
+        finally:
+            woken = held.release()
+        if not woken or time.monotonic() >= deadline or stop():
             return tally
     return None if first else tally
 
@@ -114,24 +122,23 @@ class _Drain:
         self._done: list[Result] = []
         self._first_done = 0.0
         self._lost = False
-        self._next_renewal = self._next_sweep = 0.0
+        self._next_look = self._next_renewal = self._next_sweep = 0.0
 
     def run(self, deadline: float, stop: Stop) -> None:
         """Stream until an empty look over all webhooks was made with nothing in flight and nothing unrecorded."""
-        next_look = 0.0
         while True:
             now = time.monotonic()
             self._keep_house(now)
             claiming = now < deadline and not self._lost and not stop()
             looked_in_vain = False
-            if claiming and now >= next_look and self._rooms.free >= self._rooms.sockets // 8:
+            if claiming and now >= self._next_look and self._rooms.free >= self._rooms.sockets // 8:
                 nothing_under_way = not self._under_way and not self._done
                 found = self._look()
-                next_look = now if found else now + LOOK_PACE
+                self._next_look = now if found else now + LOOK_PACE
                 looked_in_vain = not found and nothing_under_way
             if not self._under_way and not self._done and (looked_in_vain or not claiming):
                 return
-            self._take_results(next_look)
+            self._take_results()
 
     def _keep_house(self, now: float) -> None:
         if now >= self._next_renewal:
@@ -148,7 +155,8 @@ class _Drain:
         while True:
             if self._walk.cursor == 0:
                 whole_turn = True
-                self._lost = not self._slot.clear_mark()
+                self._walk.capped = False
+                self._lost = self._lost or not self._slot.clear_mark()
                 if fan_out(self._connection):
                     return True
             if jobs := self._claimer.claim(self._walk):
@@ -175,14 +183,17 @@ class _Drain:
             batch.append((job.delivery_id, request))
         self._sender.submit(batch)
 
-    def _take_results(self, next_look: float) -> None:
+    def _take_results(self) -> None:
         """Wait for results, for a flush that is due, or for the next look; record when enough came or it is time."""
         now = time.monotonic()
         if self._under_way:
-            due = self._first_done + FLUSH_AFTER if self._done else next_look
-            for key, outcome in self._sender.collect(timeout=min(max(due - now, 0.001), LOOK_PACE)):
+            due = self._first_done + FLUSH_AFTER if self._done else self._next_look
+            results = self._sender.collect(timeout=min(max(due - now, 0.001), LOOK_PACE))
+            for key, outcome in results:
                 job, request = self._under_way.pop(key)
                 self._finish(job, request.url, targets.logged_headers(request), outcome)
+            if results and self._walk.capped:
+                self._next_look = min(self._next_look, now + ROOM_PACE)
         now = time.monotonic()
         if self._done and (
             len(self._done) >= FLUSH_ROWS or now >= self._first_done + FLUSH_AFTER or not self._under_way
