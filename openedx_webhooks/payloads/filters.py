@@ -98,7 +98,7 @@ def learner(contract: Contract, arguments: Mapping[str, Any]) -> Model | None:
     if not isinstance(value, Model):
         return None
     # ``request.user`` is lazy, and only looks like a model.
-    return value._wrapped if isinstance(value, LazyObject) else value  # type: ignore[attr-defined]  # noqa: SLF001
+    return value._wrapped if isinstance(value, LazyObject) else value  # noqa: SLF001
 
 
 def profile_of(user: Model) -> Model | None:
