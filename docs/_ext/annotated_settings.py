@@ -1,36 +1,14 @@
-"""The directive ``annotated-settings``: the settings of ``settings/common.py``, as its annotations describe them (OEP-17)."""
+"""The directive ``annotated-settings``: every setting, as its annotations describe it."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from docutils.statemachine import StringList
+from setting_annotations import SOURCE, annotations
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
-
-SOURCE = Path(__file__).parents[2] / "openedx_webhooks" / "settings" / "common.py"
-_ANNOTATION = re.compile(r"\.\. setting_(\w+): (.*)")
-
-
-def annotations(source: str) -> Iterator[dict[str, str]]:
-    """Yield the annotations of each setting, in the order of the source; lines that go on are joined."""
-    found: dict[str, str] = {}
-    key = ""
-    for line in source.splitlines():
-        text = line.strip()
-        if not text.startswith("#"):
-            if found:
-                yield found
-            found, key = {}, ""
-        elif match := _ANNOTATION.fullmatch(text.lstrip("# ")):
-            key = match[1]
-            found[key] = match[2]
-        elif key:
-            found[key] += " " + text.lstrip("# ")
 
 
 class AnnotatedSettings(SphinxDirective):
@@ -39,7 +17,7 @@ class AnnotatedSettings(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Return the nodes."""
         lines: list[str] = []
-        for setting in annotations(SOURCE.read_text(encoding="utf-8")):
+        for setting in annotations():
             lines += [f"``{setting['name']}``, default ``{setting['default']}``", f"   {setting['description']}", ""]
             if "warning" in setting:
                 lines += ["   .. warning::", f"      {setting['warning']}", ""]
