@@ -13,7 +13,7 @@ author = "The openedx-webhooks authors"
 version = release = __version__
 language = "en"
 
-extensions = ["annotated_settings"]
+extensions = ["annotated_settings", "golden_body"]
 exclude_patterns = ["_build"]
 html_theme = "sphinx_book_theme"
 html_title = f"openedx-webhooks {version}"

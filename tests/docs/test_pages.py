@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import configparser
+import contextlib
+import itertools
 import re
+import textwrap
+import time
+import urllib.request
 from enum import StrEnum
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +17,7 @@ from typing import Any
 import pytest
 from django.db.models import TextChoices
 
-from openedx_webhooks import api, app_settings, models
+from openedx_webhooks import api, app_settings, models, signing
 from openedx_webhooks.data import Failure
 from openedx_webhooks.payloads import formats, truncation
 from openedx_webhooks.settings import common
@@ -119,3 +124,52 @@ def test_decisions_are_numbered_and_those_that_the_code_names_exist() -> None:
     }
     assert named
     assert named <= set(numbers)
+
+
+def test_every_kind_of_incident_is_named() -> None:
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "openedx_webhooks").rglob("*.py")]
+    kinds = {
+        kind for text in sources for kind in re.findall(r"""(?:incident\.note|self\.report)\(\s*"([^"]+)\"""", text)
+    }
+    assert {"outbox", "wake-up"} <= kinds
+    text = page("references/states")
+    assert sorted(kind for kind in kinds if f"``{kind}``" not in text) == []
+
+
+EXAMPLES = [
+    ("references/events", 0),
+    ("references/commands", 0),
+    ("how-tos/retries-and-replay", 0),
+    ("how-tos/retries-and-replay", 1),
+    ("how-tos/without-celery", 0),
+]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("name", "number"), EXAMPLES)
+def test_an_example_runs(name: str, number: int) -> None:
+    found = re.findall(r"( *)\.\. code-block:: python\n\n((?:\1   .*\n|\n)+)", page(name))
+    names: dict[str, Any] = {}
+    exec(compile(textwrap.dedent(found[number][1]), name, "exec"), names)
+    for setting in app_settings.all_settings():
+        if setting.name in names:
+            setting._parse(names[setting.name])
+
+
+def test_the_example_of_a_receiver_runs() -> None:
+    found = re.findall(r"\.\. code-block:: python\n\n((?:   .*\n|\n)+)", page("references/python"))
+    (source,) = (textwrap.dedent(block) for block in found if "Receiver" in block)
+    secret = signing.generate_secret()
+    body, number = b"{}", itertools.count()
+
+    def let_something_post(url: str) -> None:
+        for _ in range(4):
+            headers = signing.headers([signing.decode_secret(secret)], "msg", int(time.time()), body)
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=10).close()
+            next(number)
+
+    marked = source.replace('...  # let something POST to receiver.url("/hook")', "post(receiver.url('/hook'))")
+    assert marked != source
+    exec(marked, {"post": let_something_post, "webhook": SimpleNamespace(secret=secret)})
+    assert next(number) == 4
