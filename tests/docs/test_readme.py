@@ -32,6 +32,11 @@ def test_there_is_no_other_python() -> None:
     assert len(code_blocks("python")) == 2
 
 
+def test_the_order_is_the_script_that_is_tried() -> None:
+    script = ROOT / "docs" / "how-tos" / "lernito" / "order.sh"
+    assert script.read_text(encoding="utf-8").strip("\n") in code_blocks("bash")
+
+
 def test_the_body_is_the_golden_one() -> None:
     golden = ROOT / "tests" / "payloads" / "golden" / "COURSE_ENROLLMENT_CREATED.default.json"
     assert json.loads(golden.read_text(encoding="ascii")) in [json.loads(block) for block in code_blocks("json")]
