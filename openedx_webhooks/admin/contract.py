@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from openedx_webhooks import app_settings
 from openedx_webhooks.catalog import contracts, events, filters
@@ -14,16 +15,16 @@ from openedx_webhooks.catalog.contracts import Account, Contract, Response
 from openedx_webhooks.catalog.filters import Filter, Halt
 
 _CHANGED_AS: Mapping[str, str] = {
-    "form_data": "the fields of the form, such as name; no password, and no account flag",
-    "course_key": "another course key, as text",
-    "mode": "another mode, as text",
-    "fragment": "content, which is HTML: only where the webfilter allows HTML",
-    "readonly_fields": "another list of names of fields",
-    "form_desc": "properties of its fields: label, instructions, default, field_type, restrictions",
-    "template_name": "another template, as a relative path",
-    "tabs": "another list of tabs",
-    "enrollments_data": "another list of enrollments",
-    "price": "another number",
+    "form_data": gettext_noop("the fields of the form, such as name; no password, and no account flag"),
+    "course_key": gettext_noop("another course key, as text"),
+    "mode": gettext_noop("another mode, as text"),
+    "fragment": gettext_noop("content, which is HTML: only where the webfilter allows HTML"),
+    "readonly_fields": gettext_noop("another list of names of fields"),
+    "form_desc": gettext_noop("properties of its fields: label, instructions, default, field_type, restrictions"),
+    "template_name": gettext_noop("another template, as a relative path"),
+    "tabs": gettext_noop("another list of tabs"),
+    "enrollments_data": gettext_noop("another list of enrollments"),
+    "price": gettext_noop("another number"),
 }
 
 
@@ -65,7 +66,7 @@ def _described(found: Filter, value: str) -> Described:
         value=value,
         filter_type=found.filter_type,
         purpose=found.purpose,
-        note=contract.note,
+        note=_(contract.note) if contract.note else "",
         sends=list(_sends(found, contract)),
         changes=list(_changes(contract)) or [_("Nothing: the receiver is told, and may halt where that is possible.")],
         halts=list(_halts(found, contract)),
@@ -91,7 +92,9 @@ def _changes(contract: Contract) -> Iterator[str]:
         elif name == "url" or name.endswith("_url"):
             yield f"{name}: " + _("another URL or path")
         else:
-            yield f"{name}: " + _CHANGED_AS.get(name, _("keys are merged deep; objects of the platform stay"))
+            yield f"{name}: " + _(
+                _CHANGED_AS.get(name, gettext_noop("keys are merged deep; objects of the platform stay"))
+            )
 
 
 def _halts(found: Filter, contract: Contract) -> Iterator[str]:

@@ -12,6 +12,8 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 
+from django.utils.translation import gettext_noop as _
+
 from openedx_webhooks.catalog.filters import Filter, Halt
 
 
@@ -61,7 +63,7 @@ class Contract:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """Parameters of the exceptions where a reply gives none."""
     note: str = ""
-    """What an operator should know, a sentence for the form."""
+    """What an operator should know, a sentence for the form, in English; the form translates it."""
 
 
 def contract(found: Filter) -> Contract:
@@ -124,15 +126,17 @@ def _generic(found: Filter) -> Contract:
         known=False,
         changes=changes,
         learner=learner,
-        note="This filter is newer than this version of openedx-webhooks: plain values may change, accounts and "
-        "other rows of the database may not.",
+        note=_(
+            "This filter is newer than this version of openedx-webhooks: plain values may change, accounts and "
+            "other rows of the database may not."
+        ),
     )
 
 
 _PAGE = Contract(changes=("context", "template_name"))
 _URL = Contract(changes=("url",), raises=False)
-_OFTEN = "It is called very often, several times for one page: each call waits for the receiver."
-_IGNORED = "The platform does not read what comes back; it can be halted."
+_OFTEN = _("It is called very often, several times for one page: each call waits for the receiver.")
+_IGNORED = _("The platform does not read what comes back; it can be halted.")
 _ENROLLMENT_LOOKUPS = ("course_id", "course_id__in", "mode", "mode__in", "is_active")
 
 TABLE: Mapping[str, Contract] = {
@@ -141,14 +145,18 @@ TABLE: Mapping[str, Contract] = {
         changes=("form_data",),
         # The view answers with the exception's status, and 200 where it has none.
         defaults={"status_code": 400},
-        note="Passwords are never sent. A new username or e-mail address is taken only where the setting "
-        "OPENEDX_WEBHOOKS_WRITABLE_FIELDS names it.",
+        note=_(
+            "Passwords are never sent. A new username or e-mail address is taken only where the setting "
+            "OPENEDX_WEBHOOKS_WRITABLE_FIELDS names it."
+        ),
     ),
     "org.openedx.learning.student.login.requested.v1": Contract(
         learner="user",
         account=Account.AT_LOGIN,
-        note="It runs before the password is checked, so changes are applied once the login has succeeded. The "
-        "user is null where nobody has the e-mail address.",
+        note=_(
+            "It runs before the password is checked, so changes are applied once the login has succeeded. The "
+            "user is null where nobody has the e-mail address."
+        ),
     ),
     "org.openedx.authentication.login.alt_redirect_url.requested.v1": Contract(
         changes=("redirect_url",), learner="user", account=Account.NOW, raises=False
@@ -161,7 +169,7 @@ TABLE: Mapping[str, Contract] = {
     ),
     "org.openedx.authentication.logistration_view.context.generated.v1": Contract(changes=("context",), raises=False),
     "org.openedx.authentication.logistration_view.render.completed.v1": Contract(
-        withheld=("response",), raises=False, note="The rendered page is neither sent nor changed."
+        withheld=("response",), raises=False, note=_("The rendered page is neither sent nor changed.")
     ),
     "org.openedx.authentication.mfe.context.generated.v1": Contract(changes=("context", "extra_context"), raises=False),
     "org.openedx.authentication.account_activation.email.context.generated.v1": Contract(
@@ -177,7 +185,7 @@ TABLE: Mapping[str, Contract] = {
         changes=("course_key", "mode"), learner="user", account=Account.NOW
     ),
     "org.openedx.learning.course.enrollment.view.started.v1": Contract(
-        learner="user", account=Account.NOW, note="The platform reads nothing else of what comes back."
+        learner="user", account=Account.NOW, note=_("The platform reads nothing else of what comes back.")
     ),
     "org.openedx.learning.course.unenrollment.started.v1": Contract(learner="enrollment.user", account=Account.NOW),
     "org.openedx.learning.course_enrollment_queryset.requested.v1": Contract(
@@ -189,7 +197,7 @@ TABLE: Mapping[str, Contract] = {
     "org.openedx.learning.cohort.assignment.requested.v1": Contract(learner="user", account=Account.NOW),
     "org.openedx.learning.cohort.change.requested.v1": Contract(
         learner="current_membership.user",
-        note="It runs while the platform holds locks on rows of the database: keep the receiver fast.",
+        note=_("It runs while the platform holds locks on rows of the database: keep the receiver fast."),
     ),
     # Certificates and grades
     "org.openedx.learning.certificate.creation.requested.v1": Contract(
@@ -218,13 +226,16 @@ TABLE: Mapping[str, Contract] = {
         changes=("schedules",),
         lookups={"schedules": tuple(f"enrollment__{lookup}" for lookup in _ENROLLMENT_LOOKUPS)},
         raises=False,
-        note="The schedules themselves are not sent: reading them would cost a query.",
+        note=_("The schedules themselves are not sent: reading them would cost a query."),
     ),
     # Courseware
     "org.openedx.learning.vertical_block.render.completed.v1": Contract(
         changes=("fragment",),
         in_page=("PreventVerticalBlockRender",),
-        note=f"{_OFTEN} A new content of the fragment is HTML, and taken only where the webfilter allows HTML.",
+        note=_(
+            "It is called for every unit of a course. A new content of the fragment is HTML, and taken only where the "
+            "webfilter allows HTML."
+        ),
     ),
     "org.openedx.learning.vertical_block_child.render.started.v1": Contract(changes=("context",), note=_OFTEN),
     "org.openedx.learning.xblock.render.started.v1": Contract(
@@ -246,13 +257,13 @@ TABLE: Mapping[str, Contract] = {
     ),
     "org.openedx.content_authoring.lms.page.url.requested.v1": replace(_URL, note=_OFTEN),
     "org.openedx.management.command.contextmanager.requested.v1": Contract(
-        withheld=("command_contextmanager",), raises=False, note="Nothing can change; it says which command starts."
+        withheld=("command_contextmanager",), raises=False, note=_("Nothing can change; it says which command starts.")
     ),
     # Other packages
     "org.openedx.xblock.lti_consumer.configuration.listed.v1": Contract(
         changes=("configurations",),
         withheld=("context", "configurations"),
         raises=False,
-        note="Configurations hold keys and secrets: they are not sent.",
+        note=_("Configurations hold keys and secrets: they are not sent."),
     ),
 }

@@ -7,6 +7,7 @@ Django says that the user has logged in.
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -26,6 +27,9 @@ from openedx_webhooks.webfilters.replies import kind
 
 PEOPLE = ("user", "profile")
 """The keys of ``data`` that speak of the learner."""
+
+KEPT = 60.0
+"""Seconds from the filter to the login; an older attempt is void, also where no middleware clears the cache."""
 
 _USER_WRITABLE = frozenset({"first_name", "last_name"})
 _PROFILE_WRITABLE = frozenset(PROFILE_FIELDS) - {"id", "user_id", "profile_image_uploaded_at"}
@@ -84,7 +88,7 @@ def save(update: Update) -> None:
 
 def defer(user: models.Model, update: Update | None) -> None:
     """Keep what a login may change until the login has succeeded; the latest attempt counts."""
-    _DEFERRED.set(str(user.pk), update.fields if update else None)
+    _DEFERRED.set(str(user.pk), (time.monotonic(), update.fields) if update else None)
 
 
 def apply_deferred(user: Any = None, **_signal: Any) -> None:
@@ -94,9 +98,10 @@ def apply_deferred(user: Any = None, **_signal: Any) -> None:
     """
     try:
         kept = _DEFERRED.get_cached_response(str(user.pk))
-        if kept.is_found and kept.value:
-            _DEFERRED.delete(str(user.pk))
-            save(Update(user=user, fields=kept.value))
+        began, fields = kept.value if kept.is_found and kept.value else (0.0, {})
+        _DEFERRED.delete(str(user.pk))
+        if fields and time.monotonic() - began < KEPT:
+            save(Update(user=user, fields=fields))
     except Exception as error:  # noqa: BLE001  a login goes on whatever we do
         incident.note("webfilter", f"A change at login could not be saved: {type(error).__name__}.")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -103,9 +104,11 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _check(value: Any, depth: int) -> None:
-    """Refuse what is nested too deep, and text that no database takes."""
+    """Refuse what is nested too deep, and numbers and text that no database takes."""
     if depth < 0:
         raise ReplyError("", f"The answer is nested deeper than {MAX_DEPTH} levels.")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ReplyError("", "The answer holds a number that is too large.")
     if isinstance(value, str):
         _check_text(value)
     elif isinstance(value, dict):

@@ -35,6 +35,7 @@ NONSENSE = {
     "a number": (b"42", "a number"),
     "not a number": (b'{"data": {"mode": NaN}}', "NaN"),
     "too long a number": (b'{"data": {"mode": ' + b"9" * 5000 + b"}}", "a number"),
+    "too large a number": (b'{"data": {"mode": 1e999}}', "too large"),
     "text": (b'"text"', "text"),
     "true": (b"true", "true or false"),
     "10 MB": (LARGE, "longer than"),
