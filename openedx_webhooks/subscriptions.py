@@ -83,10 +83,15 @@ def refresh() -> Snapshot:
     """
     global _current  # noqa: PLW0603
     began, changes, old = time.monotonic(), _changes, _current
-    webhooks = _read(Webhook, old.webhooks, _by_event_type)
-    webfilters = _read(Webfilter, old.webfilters, _by_filter_type)
-    fresh_until = began + app_settings.CONFIG_TTL() if changes == _changes else 0.0
-    _current = Snapshot(pid=os.getpid(), fresh_until=fresh_until, webhooks=webhooks, webfilters=webfilters)
+    webhooks, webfilters = _read(Webhook, _by_event_type), _read(Webfilter, _by_filter_type)
+    # What could not be read is asked for again at the next event: a process that begins with it knows nothing yet.
+    fresh = changes == _changes and webhooks is not None and webfilters is not None
+    _current = Snapshot(
+        pid=os.getpid(),
+        fresh_until=began + app_settings.CONFIG_TTL() if fresh else 0.0,
+        webhooks=old.webhooks if webhooks is None else webhooks,
+        webfilters=old.webfilters if webfilters is None else webfilters,
+    )
     return _current
 
 
@@ -97,9 +102,8 @@ def stop() -> None:
     _current = Snapshot()
 
 
-def _read(
-    model: type[Row], old: Mapping[str, Live], index: Callable[[list[Row]], Mapping[str, Live]]
-) -> Mapping[str, Live]:
+def _read(model: type[Row], index: Callable[[list[Row]], Mapping[str, Live]]) -> Mapping[str, Live] | None:
+    """Return what is live of a table, nothing where it was not migrated; None where the database does not say."""
     global _told_to_migrate  # noqa: PLW0603
     alias = router.db_for_write(model)
     try:
@@ -113,7 +117,7 @@ def _read(
             return {}
         kind = model._meta.verbose_name_plural
         incident.note("configuration", f"The {kind} could not be read: {type(error).__name__}.")
-        return old
+        return None
     return index(rows)
 
 
@@ -126,13 +130,19 @@ def _untouched_transaction(alias: str) -> AbstractContextManager[object]:
 
 
 def _columns_missing(alias: str, model: type[Webhook] | type[Webfilter]) -> bool:
-    """Return whether a table, or our columns in the published package's table, are not there."""
+    """Return whether a table, or our columns in the published package's table, are known not to be there.
+
+    A database that is away says nothing about its tables: taken for one without them, every event of the seconds
+    after a restart would be let go.
+    """
     connection, meta = connections[alias], model._meta
     try:
         with _untouched_transaction(alias), connection.cursor() as cursor:
+            if meta.db_table not in connection.introspection.table_names(cursor):
+                return True
             columns = {c.name for c in connection.introspection.get_table_description(cursor, meta.db_table)}
     except DatabaseError:
-        return True
+        return False
     return not {f.column for f in meta.local_concrete_fields} <= columns
 
 
