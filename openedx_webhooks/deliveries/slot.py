@@ -78,16 +78,19 @@ def _take_any(connection: BaseDatabaseWrapper) -> Slot | None:
 
 def _take(connection: BaseDatabaseWrapper, number: int, token: str) -> bool:
     now, later = utc_now_sql(connection), utc_later_sql(connection)
-    # A lease that lies further ahead than any lease was written before the clock stepped back.
+    # A lease that lies further ahead than any lease was written before the clock stepped back. A token that is ours
+    # already was written by a try whose answer was lost.
     sql = (
         f"UPDATE {_TABLE} SET token = %s, until = {later} WHERE id = %s"
-        f" AND (token IS NULL OR until < {now} OR until > {later})"
+        f" AND (token IS NULL OR token = %s OR until < {now} OR until > {later})"
     )
-    params = [token, microseconds(LEASE), number, microseconds(2 * LEASE)]
-    if again(lambda: execute(connection, sql, params), connection=connection):
-        return True
-    # Nothing was changed: the slot is taken, or has never been used on this site.
-    return _create(number, connection.alias) and bool(execute(connection, sql, params))
+    params = [token, microseconds(LEASE), number, token, microseconds(2 * LEASE)]
+
+    def write() -> bool:
+        return again(lambda: execute(connection, sql, params), connection=connection) > 0
+
+    # Where nothing was changed, the slot is taken, or has never been used on this site.
+    return write() or (again(lambda: _create(number, connection.alias), connection=connection) and write())
 
 
 def _create(number: int, alias: str) -> bool:
