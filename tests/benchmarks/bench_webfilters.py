@@ -1,6 +1,8 @@
 """What a webfilter costs a learner's request, in ratio to the published openedx-webhooks 22.0.0.
 
-    python -m venv published && published/bin/pip install 'openedx-webhooks==22.0.0' -r requirements/releases/...
+    python -m venv published
+    published/bin/pip install -r requirements/test.txt
+    published/bin/pip install -r requirements/releases/verawood.txt 'openedx-webhooks==22.0.0'
     python tests/benchmarks/bench_webfilters.py published/bin/python [rounds]
 
 Both packages run the same script in processes of their own, in alternating rounds, against one receiver in a
@@ -37,9 +39,7 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
             if b" /slow" in head:
                 await asyncio.sleep(0.1)
             if b" /drip" in head:
-                for byte in ANSWER:
-                    await asyncio.sleep(20 / len(ANSWER))
-                    writer.write(HEAD + bytes([byte]) if byte == ANSWER[0] else bytes([byte]))
+                await _drip(writer)
             else:
                 writer.write(HEAD + ANSWER)
             await writer.drain()
@@ -47,6 +47,15 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
         pass
     finally:
         writer.close()
+
+
+async def _drip(writer: asyncio.StreamWriter) -> None:
+    writer.write(HEAD)
+    for byte in ANSWER:
+        await asyncio.sleep(20 / len(ANSWER))
+        if writer.is_closing():
+            return
+        writer.write(bytes([byte]))
 
 
 async def _serve() -> None:
