@@ -118,7 +118,9 @@ def _secrets(value: Any) -> tuple[str, ...]:
 def _rate(value: Any) -> str | None:
     if value in (None, ""):
         return None
-    if not isinstance(value, str) or not re.fullmatch(r"[1-9][0-9]{0,8}/(second|minute|hour|day|sec|min|[smhd])", value):
+    if not isinstance(value, str) or not re.fullmatch(
+        r"[1-9][0-9]{0,8}/(second|minute|hour|day|sec|min|[smhd])", value
+    ):
         raise ValueError(f"must be a number per second, minute, hour or day, as 600/minute, or None; it is {value!r}.")
     return value
 
@@ -134,6 +136,7 @@ RETRY_SCHEDULE = Setting(
     _schedule,
 )
 DISABLE_AFTER = Setting("OPENEDX_WEBHOOKS_DISABLE_AFTER", 5 * 86400, _number(60, 365 * 86400))
+NOTIFY_ADMINS = Setting("OPENEDX_WEBHOOKS_NOTIFY_ADMINS", True, _boolean)
 ALLOWED_NETWORKS = Setting("OPENEDX_WEBHOOKS_ALLOWED_NETWORKS", [], _texts)
 PROXY = Setting("OPENEDX_WEBHOOKS_PROXY", None, _text_or_none)
 MAX_BODY = Setting("OPENEDX_WEBHOOKS_MAX_BODY", 256 * 1024, _integer(4 * 1024, 4 * 1024 * 1024))

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from openedx_webhooks import app_settings, signals
 from openedx_webhooks.deliveries.record import Result
-from openedx_webhooks.deliveries.retry import DELETED, Verdict, probe_pace
+from openedx_webhooks.deliveries.retry import REFUSED_PACE, Verdict, probe_pace
 from openedx_webhooks.deliveries.sql import again
 from openedx_webhooks.models import Webhook, WebhookHealth
 from openedx_webhooks.models.clock import execute, fetch, microseconds, utc_later_sql, utc_now_sql
@@ -33,45 +33,48 @@ class _Known:
     refused: bool
     written: float
     """When its success was last written, on the monotonic clock."""
+    held_until: float = 0.0
+    """Until when the receiver asked to be left alone (``Retry-After``), on the monotonic clock."""
 
 
 class HealthKeeper:
     """Keeps the health rows of one drain's webhooks."""
 
-    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+    def __init__(self, connection: BaseDatabaseWrapper, paused: dict[int, str] | None = None) -> None:
         self._connection = connection
+        self._paused = {} if paused is None else paused
+        """Filled with the webhooks that were paused or switched off, and why."""
         self._known: dict[int, _Known] = {}
 
     def update(self, results: Iterable[Result]) -> None:
         """Take in recorded results, in the order in which they came."""
         by_webhook: dict[int, list[Verdict]] = {}
         for result in results:
-            if result.verdict is DELETED:
-                continue
-            by_webhook.setdefault(result.job.webhook_id, []).append(result.verdict)
+            if result.verdict.about_receiver:
+                by_webhook.setdefault(result.job.webhook_id, []).append(result.verdict)
         for webhook_id, verdicts in by_webhook.items():
             self._update(webhook_id, verdicts)
 
     def _update(self, webhook_id: int, verdicts: list[Verdict]) -> None:
         known = self._known.get(webhook_id) or self._load(webhook_id)
-        gone = any(v.reason == "gone" for v in verdicts)
-        last = verdicts[-1]
-        if last.ok:
-            self._succeeded(webhook_id, known)
-        elif last.refused:
-            self._refused(webhook_id, known, last)
-        else:
-            streak = _streak(verdicts)
-            known.failures = streak if any(v.ok for v in verdicts) else known.failures + streak
-            self._failed(webhook_id, known, last)
-        if gone:
+        before = (known.failures, known.refused)
+        for verdict in verdicts:
+            _take_in(known, verdict)
+        if known.refused and not before[1]:
+            log.warning("openedx_webhooks: deliveries of webhook %s are parked: %s", webhook_id, verdicts[-1].error)
+        changed = before != (0, False) or (known.failures, known.refused) != (0, False)
+        if changed or time.monotonic() - known.written >= SUCCESS_PACE:
+            self._write(webhook_id, known, verdicts)
+        if known.failures:
+            self._pause_when_hopeless(webhook_id)
+        if any(verdict.reason == "gone" for verdict in verdicts):
             self._switch_off(webhook_id)
 
     def _load(self, webhook_id: int) -> _Known:
         sql = f"SELECT failures, refused_at IS NOT NULL FROM {_TABLE} WHERE webhook_id = %s"
         rows = again(lambda: fetch(self._connection, sql, [webhook_id]), connection=self._connection)
         if not rows:
-            self._create(webhook_id)
+            again(lambda: self._create(webhook_id), connection=self._connection)
             rows = [(0, False)]
         known = _Known(failures=rows[0][0], refused=bool(rows[0][1]), written=-SUCCESS_PACE)
         self._known[webhook_id] = known
@@ -84,40 +87,29 @@ class HealthKeeper:
         except IntegrityError:  # Another drain was here first.
             pass
 
-    def _succeeded(self, webhook_id: int, known: _Known) -> None:
-        now = time.monotonic()
-        if not known.failures and not known.refused and now - known.written < SUCCESS_PACE:
-            return
-        known.failures, known.refused, known.written = 0, False, now
-        self._set(
-            webhook_id,
-            f"failures = 0, failing_since = NULL, last_success_at = {utc_now_sql(self._connection)},"
-            " hold_until = NULL, refused_at = NULL, refusal = ''",
-            [],
-        )
-
-    def _failed(self, webhook_id: int, known: _Known, verdict: Verdict) -> None:
-        hold = max(verdict.hold, probe_pace(known.failures))
-        known.refused = False
+    def _write(self, webhook_id: int, known: _Known, verdicts: list[Verdict]) -> None:
+        """Write everything that the verdicts changed in one UPDATE."""
         now, later = utc_now_sql(self._connection), utc_later_sql(self._connection)
-        self._set(
-            webhook_id,
-            f"failures = %s, failing_since = COALESCE(failing_since, {now}), last_failure_at = {now}, last_error = %s,"
-            f" hold_until = {later}, refused_at = NULL, refusal = ''",
-            [known.failures, _line(verdict.error), microseconds(hold)],
-        )
-        self._pause_when_hopeless(webhook_id)
-
-    def _refused(self, webhook_id: int, known: _Known, verdict: Verdict) -> None:
+        answered, failed = any(v.ok for v in verdicts), [v for v in verdicts if v.counts and not v.ok]
+        sets: list[str] = ["failures = %s"]
+        values: list[object] = [known.failures]
+        if answered:
+            sets += [f"last_success_at = {now}", f"failing_since = {now if known.failures else 'NULL'}"]
+            known.written = time.monotonic()
+        elif known.failures:
+            sets.append(f"failing_since = COALESCE(failing_since, {now})")
+        if failed:
+            sets += [f"last_failure_at = {now}", "last_error = %s"]
+            values.append(_line(failed[-1].error))
         if not known.refused:
-            log.warning("openedx_webhooks: deliveries of webhook %s are parked: %s", webhook_id, verdict.error)
-        known.refused = True
-        now, later = utc_now_sql(self._connection), utc_later_sql(self._connection)
-        self._set(
-            webhook_id,
-            f"refused_at = COALESCE(refused_at, {now}), refusal = %s, hold_until = {later}",
-            [_line(verdict.error), microseconds(verdict.hold)],
-        )
+            sets += ["refused_at = NULL", "refusal = ''"]
+        elif refusals := [v.error for v in verdicts if v.refused]:
+            sets += [f"refused_at = COALESCE(refused_at, {now})", "refusal = %s"]
+            values.append(_line(refusals[-1]))
+        hold = _hold(known)
+        sets.append(f"hold_until = {later if hold else 'NULL'}")
+        values += [microseconds(hold)] if hold else []
+        self._set(webhook_id, ", ".join(sets), values)
 
     def _pause_when_hopeless(self, webhook_id: int) -> None:
         reason = "Paused after nothing but failure. Mend the receiver, then resume the webhook."
@@ -130,14 +122,18 @@ class HealthKeeper:
         )
         if changed:
             log.warning("openedx_webhooks: webhook %s is paused: nothing but failure for too long", webhook_id)
-            signals.webhook_paused.send_robust(sender=WebhookHealth, webhook_id=webhook_id, reason=reason)
+            self._tell(webhook_id, reason)
+
+    def _tell(self, webhook_id: int, reason: str) -> None:
+        self._paused[webhook_id] = reason
+        signals.webhook_paused.send_robust(sender=WebhookHealth, webhook_id=webhook_id, reason=reason)
 
     def _switch_off(self, webhook_id: int) -> None:
         reason = "Switched off: the receiver answered 410 Gone."
         rows = Webhook.objects.using(self._connection.alias).filter(pk=webhook_id, enabled=True)
         if again(lambda: rows.update(enabled=False, modified=timezone.now()), connection=self._connection):
             log.warning("openedx_webhooks: webhook %s is switched off: its receiver answered 410", webhook_id)
-            signals.webhook_paused.send_robust(sender=WebhookHealth, webhook_id=webhook_id, reason=reason)
+            self._tell(webhook_id, reason)
 
     def _set(
         self,
@@ -152,14 +148,21 @@ class HealthKeeper:
         return again(lambda: execute(self._connection, sql, params), connection=self._connection)
 
 
-def _streak(verdicts: list[Verdict]) -> int:
-    """Return how many of the last verdicts, without a success between them, were failures."""
-    streak = 0
-    for verdict in reversed(verdicts):
-        if verdict.ok:
-            break
-        streak += 1
-    return streak
+def _take_in(known: _Known, verdict: Verdict) -> None:
+    if verdict.ok:
+        known.failures, known.refused = 0, False
+    elif verdict.refused:
+        known.refused = True
+    else:
+        known.failures, known.refused = known.failures + 1, False
+        if verdict.hold:
+            known.held_until = max(known.held_until, time.monotonic() + verdict.hold)
+
+
+def _hold(known: _Known) -> float:
+    """Return for how many seconds nothing goes to the webhook: what it asked for outlasts a success beside it."""
+    paces = [REFUSED_PACE if known.refused else 0.0, probe_pace(known.failures), known.held_until - time.monotonic()]
+    return max(0.0, *paces)
 
 
 def _line(text: str) -> str:

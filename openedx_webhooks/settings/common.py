@@ -59,9 +59,16 @@ def _deliveries(settings: Any) -> None:
     #   being recorded.
     settings.OPENEDX_WEBHOOKS_DISABLE_AFTER = app_settings.DISABLE_AFTER.default
 
+    # .. setting_name: OPENEDX_WEBHOOKS_NOTIFY_ADMINS
+    # .. setting_default: True
+    # .. setting_description: E-mail the site's ``ADMINS`` when a webhook is paused after nothing but failure, or
+    #   switched off by its receiver's 410.
+    settings.OPENEDX_WEBHOOKS_NOTIFY_ADMINS = app_settings.NOTIFY_ADMINS.default
+
     # .. setting_name: OPENEDX_WEBHOOKS_RETENTION_DAYS
     # .. setting_default: 30
-    # .. setting_description: Days, from 1 to 3650, that a parked delivery waits before it fails as expired.
+    # .. setting_description: Days, from 1 to 3650, that a parked delivery waits before it fails as expired, and that
+    #   finished deliveries, their events and their log, webfilter calls and Lernito orders are kept.
     settings.OPENEDX_WEBHOOKS_RETENTION_DAYS = app_settings.RETENTION_DAYS.default
 
     # .. setting_name: OPENEDX_WEBHOOKS_FROM_EVENT_BUS
