@@ -19,8 +19,12 @@ from django.db.models import TextChoices
 
 from openedx_webhooks import api, app_settings, models, signing
 from openedx_webhooks.data import Failure
+from openedx_webhooks.deliveries import claim, engine, outbox, retry, rooms, slot
+from openedx_webhooks.egress import resolver
+from openedx_webhooks.models import lines
 from openedx_webhooks.payloads import formats, truncation
 from openedx_webhooks.settings import common
+from openedx_webhooks.webfilters import exchange, halting, replies
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -173,3 +177,54 @@ def test_the_example_of_a_receiver_runs() -> None:
     assert marked != source
     exec(marked, {"post": let_something_post, "webhook": SimpleNamespace(secret=secret)})
     assert next(number) == 4
+
+
+def test_the_commands_that_are_named_are_those_that_exist() -> None:
+    existing = {path.stem for path in (ROOT / "openedx_webhooks" / "management" / "commands").glob("webhooks_*.py")}
+    texts = [path.read_text(encoding="utf-8") for path in [ROOT / "README.rst", *DOCS.rglob("*.rst")]]
+    named = {
+        name for text in texts for name in re.findall(r"\bwebhooks_(?:deliver|doctor|purge|replay|catalog)\b", text)
+    }
+    assert named == existing
+    assert [name for name in existing if f"``manage.py lms {name}" not in page("references/commands")] == []
+
+
+def test_the_log_lines_are_those_that_are_logged() -> None:
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "openedx_webhooks").rglob("*.py"))
+    table = page("references/states").partition("Lines in the log")[2]
+    shown = re.findall(r"   \* - ``openedx_webhooks:? (.+)``", table)
+    assert len(shown) > 5
+    pieces = [piece for line in shown for piece in re.split(r"\.\.\.|: | 7 ", line)]
+    said = re.sub(r'"\s*\n\s*f?"', "", sources)
+    assert [piece for piece in pieces if len(piece.strip()) > 8 and piece.strip() not in said] == []
+
+
+NUMBERS: list[tuple[str, str, float, str]] = [
+    ("concepts/event", "Above {} matching webhooks", outbox.MAX_IN_REQUEST, ""),
+    ("concepts/event", "after {} seconds makes room", engine.SLICE, ""),
+    ("concepts/delivery", "it begins at {}.", rooms.FIRST, ""),
+    ("concepts/delivery", "from 1 to {};", rooms.MOST, ""),
+    ("concepts/delivery", "the first {} go out one by one", rooms.PROBATION, "ten"),
+    ("concepts/delivery", "the timeout and {} seconds", claim.LEASE_MARGIN, ""),
+    ("concepts/delivery", "for {} hours at most", retry.LONGEST_RETRY_AFTER / 3600, ""),
+    ("concepts/delivery", "for {} hour at most", retry.LONGEST_HOLD / 3600, "one"),
+    ("concepts/isolation", "A drain has {} of them", rooms.SOCKETS, ""),
+    ("concepts/isolation", "has at most {} requests under way in a process", exchange.SHARE, ""),
+    ("concepts/isolation", "{} for one name at most", resolver.PER_NAME, "two"),
+    ("concepts/isolation", "{} in all", resolver.THREADS, ""),
+    ("concepts/isolation", "{} are kept for names that resolved before", resolver.RESERVED, ""),
+    ("concepts/isolation", "not asked again for {} seconds", resolver.FAILED_FOR, ""),
+    ("how-tos/receive", "For {} hours both secrets sign", api.ROTATION.total_seconds() / 3600, ""),
+    ("how-tos/without-celery", "is replaced within {} seconds", slot.LEASE, ""),
+    ("references/headers", "at most {},", lines.MAX_HEADERS, ""),
+    ("references/headers", "up to {} characters", lines.MAX_HEADER, ""),
+    ("references/replies", "and {} levels", replies.MAX_DEPTH, ""),
+    ("references/replies", "at most {} characters", halting.MAX_MESSAGE, ""),
+]
+
+
+@pytest.mark.parametrize(("name", "phrase", "value", "word"), NUMBERS)
+def test_a_number_is_the_one_in_the_code(name: str, phrase: str, value: float, word: str) -> None:
+    spelled = {"one": 1, "two": 2, "ten": 10}
+    assert not word or spelled[word] == value
+    assert phrase.format(word or f"{int(value):,}") in " ".join(page(name).split())
