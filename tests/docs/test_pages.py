@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.db.models import TextChoices
 
 from openedx_webhooks import api, app_settings, models, signing
@@ -228,3 +229,18 @@ def test_a_number_is_the_one_in_the_code(name: str, phrase: str, value: float, w
     spelled = {"one": 1, "two": 2, "ten": 10}
     assert not word or spelled[word] == value
     assert phrase.format(word or f"{int(value):,}") in " ".join(page(name).split())
+
+
+def test_what_the_pages_say_the_admin_shows_is_there() -> None:
+    package = ROOT / "openedx_webhooks"
+    sources = [p.read_text(encoding="utf-8") for kind in ("*.py", "*.html") for p in package.rglob(kind)]
+    said = "\n".join(sources).lower()
+    labels = {label for path in DOCS.rglob("*.rst") for label in re.findall(r":guilabel:`([^`]+)`", path.read_text())}
+    assert len(labels) > 20
+    assert sorted(label for label in labels if " ".join(label.split()).lower() not in said) == []
+
+
+def test_the_section_of_the_admin_is_named_as_it_is() -> None:
+    section = apps.get_app_config("openedx_webhooks").verbose_name
+    assert f"under *{section}*" in " ".join((ROOT / "README.rst").read_text(encoding="utf-8").split())
+    assert f"under :guilabel:`{section}`" in " ".join(page("quickstarts/operator").split())
