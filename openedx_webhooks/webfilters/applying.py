@@ -10,8 +10,9 @@ from openedx_webhooks.catalog.contracts import Account, Contract
 from openedx_webhooks.payloads.filters import FilterPayload, learner
 from openedx_webhooks.webfilters import accounts
 from openedx_webhooks.webfilters.accounts import PEOPLE, Update
-from openedx_webhooks.webfilters.changes import Change, Spot, changed, shown
+from openedx_webhooks.webfilters.changes import changed
 from openedx_webhooks.webfilters.refusal import ReplyError
+from openedx_webhooks.webfilters.spots import Change, Spot, shown
 
 _ALWAYS_IGNORED = frozenset({"event_metadata"})
 

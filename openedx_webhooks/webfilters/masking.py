@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from openedx_webhooks.payloads.redaction import is_credential, redact
-from openedx_webhooks.webfilters.changes import Change
+from openedx_webhooks.webfilters.spots import Change
 
 PERSONAL = frozenset({"user", "profile", "form_data", "message_context", "enrollments_data"})
 """Arguments whose values are personal data."""

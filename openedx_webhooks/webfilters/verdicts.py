@@ -14,8 +14,8 @@ from openedx_webhooks.data import Outcome, Switch, WebfilterSubscription
 from openedx_webhooks.payloads.filters import FilterPayload
 from openedx_webhooks.webfilters import halting, replies
 from openedx_webhooks.webfilters.applying import plan
-from openedx_webhooks.webfilters.changes import Change
 from openedx_webhooks.webfilters.refusal import ReplyError
+from openedx_webhooks.webfilters.spots import Change
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

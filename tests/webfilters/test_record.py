@@ -16,7 +16,7 @@ from openedx_filters.learning.filters import CourseEnrollmentStarted, StudentReg
 from openedx_webhooks.models import FilterCall, Webfilter, WebfilterCounter
 from openedx_webhooks.testing import Receiver
 from openedx_webhooks.webfilters import masking, record
-from openedx_webhooks.webfilters.changes import Change
+from openedx_webhooks.webfilters.spots import Change
 from tests.webfilters.arguments import COURSE
 from tests.webfilters.conftest import MakeWebfilter, data, halt, reply
 
