@@ -14,13 +14,15 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from openedx_webhooks import app_settings
 from openedx_webhooks.deliveries.sql import again
-from openedx_webhooks.models import DrainSlot
-from openedx_webhooks.models.clock import execute, fetch, microseconds, utc_later_sql, utc_now_sql
+from openedx_webhooks.models import DrainSlot, Event
+from openedx_webhooks.models.clock import ahead_sql, execute, fetch, microseconds, utc_later_sql, utc_now_sql
 
 LEASE = 20.0
 """Seconds after which the slot of a process that died is free."""
 RENEW = 5.0
 """Seconds between two renewals by a live holder."""
+TOLERANCE = 5.0
+"""Seconds; a clock that steps back by less is let be."""
 _TABLE = DrainSlot._meta.db_table
 
 
@@ -31,9 +33,18 @@ class Slot:
         self._connection = connection
         self._number = number
         self._token = token
+        self.behind = 0.0
+        """Seconds by which the database's clock has stepped back under this slot; for the holder to act on."""
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the slot that is taken before all others: its holder keeps an eye on the clock."""
+        return self._number == 1
 
     def renew(self) -> bool:
         """Hold on for another lease; False where another drain has taken over."""
+        if self.is_first:
+            self.behind = max(self.behind, _behind(self._connection))
         return self._write(f"until = {utc_later_sql(self._connection)}", microseconds(LEASE))
 
     def clear_mark(self) -> bool:
@@ -42,7 +53,8 @@ class Slot:
 
     def release(self) -> bool:
         """Free the slot; return whether a wake-up came since the mark was cleared."""
-        if not self._write("token = NULL, until = %s", None):
+        # ``until`` stays: it tells the next drain how late it was when this one last looked.
+        if not self._write("token = %s", None):
             return False
         return self.marked()
 
@@ -60,12 +72,16 @@ class Slot:
 
 def take(connection: BaseDatabaseWrapper) -> Slot | None:
     """Take a free slot; where none is free, mark them all and return None."""
-    if slot := _take_any(connection):
-        return slot
-    sql = f"UPDATE {_TABLE} SET marked = %s"
-    again(lambda: execute(connection, sql, [True]), connection=connection)
-    # A holder may have released, and checked the mark, between our look and our mark.
-    return _take_any(connection)
+    behind = _behind(connection)
+    slot = _take_any(connection)
+    if slot is None:
+        sql = f"UPDATE {_TABLE} SET marked = %s"
+        again(lambda: execute(connection, sql, [True]), connection=connection)
+        # A holder may have released, and checked the mark, between our look and our mark.
+        slot = _take_any(connection)
+    if slot is not None and slot.is_first:
+        slot.behind = behind
+    return slot
 
 
 def _take_any(connection: BaseDatabaseWrapper) -> Slot | None:
@@ -102,6 +118,21 @@ def _create(number: int, alias: str) -> bool:
     except IntegrityError:
         pass
     return True
+
+
+def _behind(connection: BaseDatabaseWrapper) -> float:
+    """Return the seconds by which the clock stands behind a time that it has shown before; 0 where it does not.
+
+    It was seen by the drain that last took or renewed the first slot, and written into the latest event.
+    """
+    sql = (
+        f"SELECT {ahead_sql(connection, 'until')}, (SELECT {ahead_sql(connection, 'created')}"
+        f" FROM {Event._meta.db_table} ORDER BY id DESC LIMIT 1) FROM {_TABLE} WHERE id = 1"
+    )
+    rows = again(lambda: fetch(connection, sql), connection=connection)
+    until, created = rows[0] if rows else (None, None)
+    behind = max(-LEASE if until is None else float(until) - LEASE, 0.0 if created is None else float(created))
+    return behind if behind > TOLERANCE else 0.0
 
 
 def plan_wake_up(connection: BaseDatabaseWrapper, seconds: float) -> bool:

@@ -20,6 +20,14 @@ _LATER = {
     "mysql": "UTC_TIMESTAMP(6) + INTERVAL %s MICROSECOND",
     "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f000', 'now', (%s / 1000000.0) || ' seconds')",
 }
+_EARLIER = {
+    "mysql": "{column} - INTERVAL %s MICROSECOND",
+    "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f000', {column}, (-%s / 1000000.0) || ' seconds')",
+}
+_AHEAD = {
+    "mysql": "TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), {column}) / 1000000",
+    "sqlite": "(julianday({column}) - julianday('now')) * 86400.0",
+}
 SUPPORTED = frozenset(_NOW)
 """Database vendors, as Django names them."""
 
@@ -32,6 +40,16 @@ def utc_now_sql(connection: BaseDatabaseWrapper) -> str:
 def utc_later_sql(connection: BaseDatabaseWrapper) -> str:
     """Return the SQL expression for the present plus ``%s`` microseconds (see ``microseconds``)."""
     return _LATER[connection.vendor]
+
+
+def earlier_sql(connection: BaseDatabaseWrapper, column: str) -> str:
+    """Return the SQL expression for a column's time minus ``%s`` microseconds."""
+    return _EARLIER[connection.vendor].format(column=column)
+
+
+def ahead_sql(connection: BaseDatabaseWrapper, column: str) -> str:
+    """Return the SQL expression for the seconds by which a column's time lies in the future."""
+    return _AHEAD[connection.vendor].format(column=column)
 
 
 def microseconds(seconds: float) -> int:

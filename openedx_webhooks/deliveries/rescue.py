@@ -1,0 +1,50 @@
+"""Bring back what the database's clock left behind when it stepped back: due times, and holds, that lie ahead.
+
+Leases mend themselves, because none may lie far ahead. A due time may: without this, an event emitted just before
+a step of an hour would wait for an hour.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from openedx_webhooks.deliveries.claim import marks
+from openedx_webhooks.deliveries.sql import again
+from openedx_webhooks.models.clock import earlier_sql, execute, fetch, microseconds, utc_now_sql
+
+log = logging.getLogger(__name__)
+
+CHUNK = 500
+"""Rows of one statement."""
+
+
+def pull_back(connection: BaseDatabaseWrapper, seconds: float) -> int:
+    """Make everything due so many seconds earlier that is due in the future; return how many deliveries."""
+    now = utc_now_sql(connection)
+    holds = (
+        f"UPDATE openedx_webhooks_webhookhealth SET hold_until = {earlier_sql(connection, 'hold_until')}"
+        f" WHERE hold_until > {now}"
+    )
+    again(lambda: execute(connection, holds, [microseconds(seconds)]), connection=connection)
+    # From the claim's index alone. What is recorded from here on is due by the new clock.
+    waiting = f"SELECT id FROM openedx_webhooks_delivery WHERE status = 'pending' AND due_at > {now}"
+    ids = sorted(row[0] for row in again(lambda: fetch(connection, waiting), connection=connection))
+    for start in range(0, len(ids), CHUNK):
+        _pull_back(connection, ids[start : start + CHUNK], seconds)
+    log.warning(
+        "openedx_webhooks: the database's clock stepped back by %.0f seconds; %s waiting deliveries were made due"
+        " as much earlier",
+        seconds,
+        len(ids),
+    )
+    return len(ids)
+
+
+def _pull_back(connection: BaseDatabaseWrapper, ids: list[int], seconds: float) -> None:
+    sql = (
+        f"UPDATE openedx_webhooks_delivery SET due_at = {earlier_sql(connection, 'due_at')}"
+        f" WHERE id IN ({marks(ids)}) AND status = 'pending'"
+    )
+    again(lambda: execute(connection, sql, [microseconds(seconds), *ids]), connection=connection)
