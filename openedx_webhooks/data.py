@@ -29,6 +29,8 @@ class Failure(StrEnum):
     """The egress policy refuses the address; nothing was sent."""
     URL = "url"
     """The URL can never be called; nothing was sent."""
+    LOCAL = "local"
+    """This process could not send: no socket to be had, or it is ending. Says nothing about the receiver."""
     CONFIGURATION = "configuration"
     """The webhook's secret or custom headers cannot be used; nothing was sent."""
     CONNECTION = "connection"

@@ -7,7 +7,7 @@ from typing import Any
 
 from celery import bootsteps, current_app, shared_task
 from celery.signals import celeryd_init
-from django.db import DatabaseError
+from django.db import Error
 
 from openedx_webhooks import wakeup
 from openedx_webhooks.deliveries import engine
@@ -29,9 +29,11 @@ MINUTE = 60.0
 def deliver() -> None:
     """Drain for one slice, then wake up whoever goes on. Losing this task is harmless: the table is the truth."""
     try:
-        if engine.drain() is not None:
+        if engine.drain() is None:
+            engine.wake_for_a_dead_holder()
+        else:
             engine.wake_for_the_rest()
-    except DatabaseError as error:
+    except Error as error:
         log.warning("openedx_webhooks: the outbox cannot be drained now: %s", type(error).__name__)
 
 

@@ -77,80 +77,82 @@ def _bounded_connection() -> Any:
 
 
 class _Waker:
-    """The thread of this process that turns flags into wake-ups."""
+    """One process's thread that turns flags into wake-ups. Made anew in every process: no lock comes over a fork."""
+
+    def __init__(self) -> None:
+        self.flag, self.stopping = threading.Event(), threading.Event()
+        self.publishing = False
+        self.thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def start(self, runner: Runner | None, report: Reporter) -> None:
+        """Start the thread, unless another thread just did, or nobody drains from here."""
+        with self._lock:
+            if self.thread is not None and self.thread.is_alive():
+                return
+            mode = dispatch()
+            if mode == "celery":
+                target: Callable[[], object] = partial(self._publish_for_ever, report)
+            elif mode == "thread" and runner is not None:
+                target = partial(runner, self.flag, self.stopping)
+            else:
+                return
+            self.thread = threading.Thread(target=target, name="openedx-webhooks-wakeup", daemon=True)
+            self.thread.start()
+
+    def _publish_for_ever(self, report: Reporter) -> None:
+        wait = FIRST_WAIT
+        while self.flag.wait() and not self.stopping.is_set():
+            self.publishing = True
+            self.flag.clear()
+            try:
+                publish()
+            except Exception as error:  # noqa: BLE001  every transport raises errors of its own
+                report("wake-up", f"The broker did not take a wake-up: {type(error).__name__}.")
+                self.flag.set()
+                self.stopping.wait(wait)
+                wait = min(wait * 2, LONGEST_WAIT)
+            else:
+                wait = FIRST_WAIT
+                self.publishing = False
+                self.stopping.wait(PACE)
+
+
+class _Wakers:
+    """The waker of each process that this one was forked from, and its own."""
 
     def __init__(self) -> None:
         self.runner: Runner | None = None
         self.report: Reporter = lambda kind, detail: log.error("openedx_webhooks: %s: %s", kind, detail)
-        self._pid = -1
-        self._thread: threading.Thread | None = None
-        self._begin()
+        self._by_pid: dict[int, _Waker] = {}
 
-    def _begin(self) -> None:
-        self._lock = threading.Lock()
-        self._flag, self._stopping = threading.Event(), threading.Event()
-        self._publishing = False
+    def mine(self) -> _Waker:
+        """Return this process's waker. Of two threads that ask first, both get the same."""
+        pid = os.getpid()
+        waker = self._by_pid.get(pid)
+        return self._by_pid.setdefault(pid, _Waker()) if waker is None else waker
 
     def notify(self) -> None:
-        if self._pid != os.getpid() or self._thread is None or not self._thread.is_alive():
-            self._start()
-        self._flag.set()
+        waker = self.mine()
+        if waker.thread is None or not waker.thread.is_alive():
+            waker.start(self.runner, self.report)
+        waker.flag.set()
 
     def stop(self) -> None:
-        thread, self._thread = self._thread, None
-        if thread is not None and self._pid == os.getpid():
-            self._stopping.set()
-            self._flag.set()
-            thread.join(timeout=30)
-        self._begin()
-
-    def pending(self) -> bool:
-        return self._flag.is_set() or self._publishing
-
-    def _start(self) -> None:
-        """Start the thread for this process, unless another thread just did, or nobody drains from here."""
-        # A fork may have happened while another thread held the lock: a child gets its own.
-        if self._pid != os.getpid():
-            self._pid, self._thread = os.getpid(), None
-            self._begin()
-        with self._lock:
-            if self._thread is not None and self._thread.is_alive():
-                return
-            mode = dispatch()
-            if mode == "celery":
-                target: Callable[[], object] = self._publish_for_ever
-            elif mode == "thread" and self.runner is not None:
-                target = partial(self.runner, self._flag, self._stopping)
-            else:
-                return
-            self._thread = threading.Thread(target=target, name="openedx-webhooks-wakeup", daemon=True)
-            self._thread.start()
-
-    def _publish_for_ever(self) -> None:
-        wait, stopping, flag = FIRST_WAIT, self._stopping, self._flag
-        while flag.wait() and not stopping.is_set():
-            self._publishing = True
-            flag.clear()
-            try:
-                publish()
-            except Exception as error:  # noqa: BLE001  every transport raises errors of its own
-                self.report("wake-up", f"The broker did not take a wake-up: {type(error).__name__}.")
-                flag.set()
-                stopping.wait(wait)
-                wait = min(wait * 2, LONGEST_WAIT)
-            else:
-                wait = FIRST_WAIT
-                self._publishing = False
-                stopping.wait(PACE)
+        waker = self._by_pid.pop(os.getpid(), None)
+        if waker is not None and waker.thread is not None:
+            waker.stopping.set()
+            waker.flag.set()
+            waker.thread.join(timeout=30)
 
 
-_waker = _Waker()
+_wakers = _Wakers()
 
 
 def notify() -> None:
     """Have a worker look soon. Sets a flag and returns: a few microseconds, never an error."""
     try:
-        _waker.notify()
+        _wakers.notify()
     except Exception:
         log.exception("openedx_webhooks: a wake-up could not be asked for")
 
@@ -164,17 +166,18 @@ def notify_later(seconds: float) -> None:
 
 def stop() -> None:
     """End this process's thread, once what it has under way is done; the next ``notify`` starts another."""
-    _waker.stop()
+    _wakers.stop()
 
 
 def pending() -> bool:
     """Return whether a wake-up was asked for and is not out yet; for a process that is about to end."""
-    return _waker.pending()
+    waker = _wakers.mine()
+    return waker.flag.is_set() or waker.publishing
 
 
 def register(*, runner: Runner, report: Reporter) -> None:
     """Name what the embedded thread runs and who is told of failures; both live in rooms above this one."""
-    _waker.runner, _waker.report = runner, report
+    _wakers.runner, _wakers.report = runner, report
     request_started.connect(_first_request, dispatch_uid="openedx_webhooks.wakeup")
 
 

@@ -8,17 +8,18 @@ fair: a webhook with a hundred thousand deliveries waiting takes no more of a cl
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from openedx_webhooks.data import Encoding
 from openedx_webhooks.deliveries.rooms import Rooms
-from openedx_webhooks.deliveries.sql import again, read_committed
+from openedx_webhooks.deliveries.sql import again, read_committed, skip_locked
 from openedx_webhooks.models.clock import execute, fetch, microseconds, utc_later_sql, utc_now_sql
+from openedx_webhooks.models.webhook import MAX_TIMEOUT, effective_timeout
 
 SLICE = 500
 """Webhooks looked at by one query."""
@@ -26,7 +27,7 @@ TAKE = 50
 """Webhooks that one claim takes deliveries of."""
 LEASE_MARGIN = 30.0
 """Seconds that a lease is longer than its delivery's timeout."""
-LONGEST_LEASE = 60.0 + LEASE_MARGIN
+LONGEST_LEASE = MAX_TIMEOUT + LEASE_MARGIN
 """Seconds; a lease that lies further ahead was written before the clock stepped back, and counts as expired."""
 
 
@@ -37,13 +38,21 @@ class Job:
     delivery_id: int
     event_id: int
     webhook_id: int
-    encoding: Encoding
+    encoding: str
+    """An ``Encoding``; of a row that a later version wrote, perhaps none that is known here."""
     size: int
     """Bytes of the body."""
     attempts: int
     """Made before this one."""
+    due_at: Any
+    """As the database gave it: what is put back where the address is refused, so that the order stays."""
     token: str
     """The claim; what is recorded without it changes nothing."""
+
+    @property
+    def key(self) -> tuple[int, str]:
+        """What tells this claim of the delivery from every other."""
+        return self.delivery_id, self.token
 
 
 @dataclass(kw_only=True, slots=True)
@@ -66,53 +75,49 @@ class _Candidate:
 class Claimer:
     """Claims for one drain."""
 
-    def __init__(self, connection: BaseDatabaseWrapper, rooms: Rooms, default_timeout: float) -> None:
+    def __init__(self, connection: BaseDatabaseWrapper, rooms: Rooms) -> None:
         self._connection = connection
         self._rooms = rooms
-        self._default_timeout = default_timeout
         self._now = utc_now_sql(connection)
         self._later = utc_later_sql(connection)
 
     def claim(self, walk: Walk) -> list[Job]:
         """Take due deliveries of the next slice of webhooks that have room; empty where there are none."""
-        connection = self._connection
-        due, timeouts = self._due_webhooks(walk)
-        shares = [(w, min(self._rooms.room(w), self._rooms.free)) for w in due]
-        walk.capped = walk.capped or any(share <= 0 for _, share in shares)
-        shares = [(w, share) for w, share in shares if share > 0]
+        timeouts = self._due_webhooks(walk)
+        shares = self._rooms.shares(list(timeouts))
+        walk.capped = walk.capped or any(not share for _, share in shares)
+        shares = [(webhook_id, share) for webhook_id, share in shares if share]
         if len(shares) > TAKE:
             walk.cursor = shares[TAKE - 1][0]
-        candidates = self._fit(self._candidates(shares[:TAKE]))
+        candidates = self._fit(self._candidates(shares[:TAKE]), walk)
         if not candidates:
             return []
         token = uuid.uuid4().hex
-        jobs = again(lambda: self._lease(candidates, timeouts, token), connection=connection)
+        jobs = again(lambda: self._lease(candidates, timeouts, token), connection=self._connection)
         for job in jobs:
             self._rooms.start(job.webhook_id, job.size)
         return jobs
 
-    def _due_webhooks(self, walk: Walk) -> tuple[list[int], dict[int, float]]:
-        """Return the webhooks of the next slice with something due, and the timeouts; move the walk on."""
+    def _due_webhooks(self, walk: Walk) -> dict[int, float]:
+        """Return the webhooks of the next slice with something due, and their timeouts; move the walk on."""
         sql = f"""
             SELECT x.id, x.timeout, x.failing, x.first <= {self._now} FROM (
                 SELECT w.id, w.timeout, w.failing,
                        (SELECT d.due_at FROM openedx_webhooks_delivery d
                          WHERE d.status = 'pending' AND d.webhook_id = w.id ORDER BY d.due_at LIMIT 1) AS first
-                  FROM (SELECT wh.id, wh.timeout, h.failing_since IS NOT NULL AS failing
+                  FROM (SELECT wh.id, wh.timeout, h.failing_since IS NOT NULL OR h.refused_at IS NOT NULL AS failing
                           FROM openedx_webhooks_webhook wh
                           LEFT JOIN openedx_webhooks_webhookhealth h ON h.webhook_id = wh.id
                          WHERE wh.id > %s AND {live_sql(self._connection)} ORDER BY wh.id LIMIT {SLICE}) w) x
              ORDER BY x.id"""
         rows = again(lambda: fetch(self._connection, sql, [walk.cursor]), connection=self._connection)
         walk.cursor = rows[-1][0] if len(rows) == SLICE else 0
-        due: list[int] = []
         timeouts: dict[int, float] = {}
         for webhook_id, timeout, failing, is_due in rows:
             if is_due:
                 self._rooms.learn(webhook_id, failing=bool(failing))
-                timeouts[webhook_id] = self._default_timeout if timeout is None else float(timeout)
-                due.append(webhook_id)
-        return due, timeouts
+                timeouts[webhook_id] = effective_timeout(timeout)
+        return timeouts
 
     def _candidates(self, shares: Sequence[tuple[int, int]]) -> list[_Candidate]:
         select = f"""SELECT id, webhook_id, size FROM openedx_webhooks_delivery
@@ -130,48 +135,57 @@ class Claimer:
             found += [_Candidate(*row) for row in rows]
         return found
 
-    def _fit(self, candidates: Iterable[_Candidate]) -> list[_Candidate]:
-        """Cut what there is no socket or no memory for; one delivery always fits into an empty drain."""
+    def _fit(self, candidates: Iterable[_Candidate], walk: Walk) -> list[_Candidate]:
+        """Cut what there is no memory for; one delivery always fits into an empty drain. The walk goes on behind it."""
         taken: list[_Candidate] = []
         free_bytes = self._rooms.free_bytes
         for candidate in candidates:
-            fits = candidate.size <= free_bytes or (self._rooms.in_flight == 0 and not taken)
-            if len(taken) >= self._rooms.free or not fits:
+            if candidate.size > free_bytes and (self._rooms.in_flight or taken):
+                walk.capped = True
+                walk.cursor = taken[-1].webhook_id if taken else walk.cursor
                 break
             free_bytes -= candidate.size
             taken.append(candidate)
         return taken
 
     def _lease(self, candidates: Sequence[_Candidate], timeouts: dict[int, float], token: str) -> list[Job]:
-        for timeout, group in groupby(
-            sorted(candidates, key=lambda c: (timeouts[c.webhook_id], c.id)), key=lambda c: timeouts[c.webhook_id]
-        ):
-            ids = [c.id for c in group]
-            read_committed(self._connection)
-            execute(
-                self._connection,
-                f"UPDATE openedx_webhooks_delivery SET status = 'leased', token = %s, due_at = {self._later}"
-                f" WHERE id IN ({marks(ids)}) AND status = 'pending'",
-                [token, microseconds(timeout + LEASE_MARGIN), *ids],
-            )
-        ids = [c.id for c in candidates]
+        """Write the token into those that are still pending, and that nobody else has locked; return them."""
+        read_committed(self._connection)
+        with transaction.atomic(using=self._connection.alias):
+            jobs = self._lock([candidate.id for candidate in candidates], token)
+            by_timeout = sorted(jobs, key=lambda job: (timeouts[job.webhook_id], job.delivery_id))
+            for timeout, group in groupby(by_timeout, key=lambda job: timeouts[job.webhook_id]):
+                ids = [job.delivery_id for job in group]
+                execute(
+                    self._connection,
+                    f"UPDATE openedx_webhooks_delivery SET status = 'leased', token = %s, due_at = {self._later}"
+                    f" WHERE id IN ({marks(ids)})",
+                    [token, microseconds(timeout + LEASE_MARGIN), *ids],
+                )
+        return jobs
+
+    def _lock(self, ids: Sequence[int], token: str) -> list[Job]:
+        # By primary key alone, and passing over locked rows: whoever holds one of them delays no other webhook. A
+        # token that is ours already was written by a try whose answer was lost.
         rows = fetch(
             self._connection,
-            "SELECT id, event_id, webhook_id, encoding, size, attempts FROM openedx_webhooks_delivery"
-            f" WHERE id IN ({marks(ids)}) AND token = %s",
-            [*ids, token],
+            "SELECT id, event_id, webhook_id, encoding, size, attempts, due_at, status, token"
+            f" FROM openedx_webhooks_delivery WHERE id IN ({marks(ids)}) {skip_locked(self._connection)}",
+            ids,
         )
         return [
             Job(
                 delivery_id=row[0],
                 event_id=row[1],
                 webhook_id=row[2],
-                encoding=Encoding(row[3]),
+                encoding=row[3],
                 size=row[4],
                 attempts=row[5],
+                due_at=row[6],
                 token=token,
             )
             for row in rows
+            if row[7] == "pending" or row[8] == token
         ]
 
 
@@ -185,8 +199,11 @@ def marks(values: Sequence[object]) -> str:
     return ", ".join(["%s"] * len(values))
 
 
-def sweep(connection: BaseDatabaseWrapper) -> int:
-    """Make deliveries due again whose lease ended: their worker died. Return how many."""
+def sweep(connection: BaseDatabaseWrapper, own: Collection[Hashable] = ()) -> int:
+    """Make deliveries due again whose lease ended: their worker died. Return how many.
+
+    ``own`` are the keys of what the caller has under way itself, and knows to be alive.
+    """
     now, later = utc_now_sql(connection), utc_later_sql(connection)
     rows = again(
         lambda: fetch(
@@ -197,12 +214,14 @@ def sweep(connection: BaseDatabaseWrapper) -> int:
         ),
         connection=connection,
     )
-    # Row by row and by token: what a late worker has recorded in the meantime stays as it is.
+    # Row by row and by token: what a late worker has recorded in the meantime stays as it is. What was never tried
+    # takes its old place in the order.
     sql = (
-        f"UPDATE openedx_webhooks_delivery SET status = 'pending', token = NULL, due_at = {now}"
-        " WHERE id = %s AND token = %s"
+        "UPDATE openedx_webhooks_delivery SET status = 'pending', token = NULL,"
+        f" due_at = CASE WHEN attempts = 0 AND created < {now} THEN created ELSE {now} END WHERE id = %s AND token = %s"
     )
-    return sum(again(lambda r=row: execute(connection, sql, r), connection=connection) for row in rows)  # type: ignore[misc]
+    dead = [tuple(row) for row in rows if tuple(row) not in own]
+    return sum(again(lambda r=row: execute(connection, sql, r), connection=connection) for row in dead)  # type: ignore[misc]
 
 
 def seconds_to_next(connection: BaseDatabaseWrapper) -> float | None:

@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 PACE = 600.0
 """Seconds between two looks of one process."""
 CHUNK = 500
+MOST = 5000
+"""Rows of one look."""
 EVER = 86400.0 * 3650
 """Seconds; later than anything is due."""
 _next_look = 0.0
@@ -25,19 +27,28 @@ _next_look = 0.0
 def expire(connection: BaseDatabaseWrapper, *, now: float | None = None) -> int:
     """Fail parked deliveries that came due more than ``RETENTION_DAYS`` ago, and orphans; return how many.
 
-    Looks at most once in ten minutes per process; ``now`` is on the monotonic clock.
+    Looks at most once in ten minutes per process, and does at most ``MOST`` rows in one look, because a drain holds
+    its results meanwhile; what is left is done at the next. ``now`` is on the monotonic clock.
     """
     global _next_look  # noqa: PLW0603
     now = time.monotonic() if now is None else now
     if now < _next_look:
         return 0
-    _next_look = now + PACE
-    expired = sum(_fail(connection, w, "expired", _retention()) for w in _parked(connection))
+    expired = _fail_all(connection, _parked(connection), "expired", _retention(), MOST)
     if expired:
         log.warning("openedx_webhooks: %s deliveries expired while their webhooks were parked", expired)
     # Recorded by a process that had not yet seen the deletion.
-    deleted = sum(_fail(connection, w, "deleted", EVER) for w in _without_webhook(connection))
+    deleted = _fail_all(connection, _without_webhook(connection), "deleted", EVER, MOST - expired)
+    _next_look = now + (PACE if expired + deleted < MOST else 0.0)
     return expired + deleted
+
+
+def _fail_all(connection: BaseDatabaseWrapper, webhook_ids: list[int], reason: str, before: float, most: int) -> int:
+    failed = 0
+    for webhook_id in webhook_ids:
+        while failed < most and (piece := _fail_piece(connection, webhook_id, reason, before)):
+            failed += piece
+    return failed
 
 
 def _retention() -> float:
@@ -45,12 +56,13 @@ def _retention() -> float:
 
 
 def _parked(connection: BaseDatabaseWrapper) -> list[int]:
+    """Return the webhooks whose deliveries may expire; what waits for one that is switched off waits on."""
     rows = again(
         lambda: fetch(
             connection,
             "SELECT wh.id FROM openedx_webhooks_webhook wh"
             " LEFT JOIN openedx_webhooks_webhookhealth h ON h.webhook_id = wh.id"
-            " WHERE NOT wh.enabled OR h.paused_at IS NOT NULL OR h.refused_at IS NOT NULL",
+            " WHERE wh.enabled AND (h.paused_at IS NOT NULL OR h.refused_at IS NOT NULL)",
         ),
         connection=connection,
     )
@@ -70,21 +82,18 @@ def _without_webhook(connection: BaseDatabaseWrapper) -> list[int]:
     return [row[0] for row in rows]
 
 
-def _fail(connection: BaseDatabaseWrapper, webhook_id: int, reason: str, before: float) -> int:
-    """Fail a webhook's pending deliveries that came due ``before`` seconds from now; in pieces, without long locks."""
+def _fail_piece(connection: BaseDatabaseWrapper, webhook_id: int, reason: str, before: float) -> int:
+    """Fail at most ``CHUNK`` of a webhook's pending deliveries that came due ``before`` seconds from now."""
     candidates = (
         "SELECT id FROM openedx_webhooks_delivery WHERE status = 'pending' AND webhook_id = %s"
         f" AND due_at < {utc_later_sql(connection)} ORDER BY due_at LIMIT {CHUNK}"
     )
-    failed = 0
-    while rows := again(
-        lambda: fetch(connection, candidates, [webhook_id, microseconds(before)]), connection=connection
-    ):
-        ids = [row[0] for row in rows]
-        sql = (
-            "UPDATE openedx_webhooks_delivery SET status = 'failed', reason = %s, token = NULL,"
-            f" finished_at = {utc_now_sql(connection)} WHERE id IN ({marks(ids)}) AND status = 'pending'"
-        )
-        params = [reason, *ids]
-        failed += again(lambda s=sql, p=params: execute(connection, s, p), connection=connection)  # type: ignore[misc]
-    return failed
+    rows = again(lambda: fetch(connection, candidates, [webhook_id, microseconds(before)]), connection=connection)
+    if not rows:
+        return 0
+    ids = [row[0] for row in rows]
+    sql = (
+        "UPDATE openedx_webhooks_delivery SET status = 'failed', reason = %s, token = NULL,"
+        f" finished_at = {utc_now_sql(connection)} WHERE id IN ({marks(ids)}) AND status = 'pending'"
+    )
+    return again(lambda: execute(connection, sql, [reason, *ids]), connection=connection)

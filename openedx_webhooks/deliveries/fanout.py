@@ -10,7 +10,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from openedx_webhooks.data import Encoding
 from openedx_webhooks.deliveries import outbox
 from openedx_webhooks.deliveries.sql import again, read_committed
-from openedx_webhooks.models import Event
+from openedx_webhooks.models import Event, incident
 from openedx_webhooks.models.clock import execute, fetch
 
 EVENTS = 20
@@ -28,6 +28,14 @@ def fan_out(connection: BaseDatabaseWrapper) -> int:
     return len(rows)
 
 
+def _targets(event: Event) -> tuple[list[tuple[int, Encoding]], dict[Encoding, int]]:
+    """Return the (webhook id, encoding) pairs, and the size of each encoding's body."""
+    sizes = {Encoding.DEFAULT: len(event.body)}
+    sizes |= {Encoding(e): len(body) for e, body in json.loads(event.other_bodies or "{}").items()}
+    targets = [(int(webhook_id), Encoding(e)) for webhook_id, e in json.loads(event.fan_out or "[]")]
+    return targets, {encoding: sizes[encoding] for _, encoding in targets}
+
+
 def _fan_out(connection: BaseDatabaseWrapper, event_id: int) -> None:
     """Write one event's deliveries in one transaction, whose first statement sees to it that only one drain does."""
     table = Event._meta.db_table
@@ -37,9 +45,11 @@ def _fan_out(connection: BaseDatabaseWrapper, event_id: int) -> None:
         if not execute(connection, taken, [False, event_id, True]):
             return
         event = Event.objects.using(connection.alias).get(pk=event_id)
-        sizes = {Encoding.DEFAULT: len(event.body)}
-        sizes |= {Encoding(e): len(body) for e, body in json.loads(event.other_bodies or "{}").items()}
-        targets = [(webhook_id, Encoding(e)) for webhook_id, e in json.loads(event.fan_out or "[]")]
+        try:
+            targets, sizes = _targets(event)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            incident.note("fan-out", f"Event {event_id} cannot be read: {type(error).__name__}.")
+            return
         for start in range(0, len(targets), ROWS):
             outbox.insert_deliveries(connection, event_id, targets[start : start + ROWS], sizes)
         execute(connection, f"UPDATE {table} SET fan_out = NULL WHERE id = %s", [event_id])

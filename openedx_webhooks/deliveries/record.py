@@ -1,8 +1,9 @@
 """Write down how attempts ended. Total: whatever a receiver answered, its neighbours are recorded too.
 
-Only a row that still carries the claim's token changes; what a late worker brings is logged and changes nothing. One
-bad row would keep a whole bulk write out, and all its neighbours would go out again when their leases end, so texts are
-cleaned and clipped first, a piece that fails is written row by row, and a row that fails is written with a fixed text.
+Only a row that still carries the claim's token changes; what a late worker brings is logged and changes nothing. A row
+that somebody has locked is passed over and comes again, so that one webhook's locks delay no other's record. One bad
+row would keep a whole bulk write out, and all its neighbours would go out again when their leases end, so texts are
+cleaned and clipped first, a piece that fails is written row by row, and a row that fails is written with fixed texts.
 """
 
 from __future__ import annotations
@@ -13,20 +14,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 
-from django.db import DatabaseError, transaction
+from django.db import Error, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from openedx_webhooks.data import Outcome
 from openedx_webhooks.deliveries.claim import Job, marks
 from openedx_webhooks.deliveries.retry import Verdict
-from openedx_webhooks.deliveries.sql import again, read_committed
-from openedx_webhooks.models.clock import execute, microseconds, utc_later_sql, utc_now_sql
+from openedx_webhooks.deliveries.sql import again, passing, read_committed, skip_locked
+from openedx_webhooks.models.clock import execute, fetch, microseconds, utc_later_sql, utc_now_sql
 
 log = logging.getLogger(__name__)
 
 PIECE = 1024 * 1024
 """Bytes of one bulk write; MySQL refuses packets above ``max_allowed_packet``, 16 MiB or less."""
-ROWS = 100
+ROWS = 90
 """Rows of one bulk write; SQLite limits the parameters of a statement."""
 HEADERS_KEPT = 4096
 UNWRITABLE = "(could not be stored)"
@@ -41,6 +42,8 @@ class Result:
     request_headers: str
     outcome: Outcome
     verdict: Verdict
+    came: float = 0.0
+    """When, on the monotonic clock."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,29 +65,86 @@ class _Row:
         return 2 * (len(self.request_headers) + len(self.response_headers) + len(self.response_body)) + 1000
 
 
-def record(connection: BaseDatabaseWrapper, results: Sequence[Result]) -> None:
-    """Write attempts and what becomes of their deliveries. Raises only where the database itself is away."""
-    rows = [(result, _row(result)) for result in results]
-    for piece in _pieces(rows):
-        try:
-            again(lambda p=piece: _write(connection, p), connection=connection)  # type: ignore[misc]
-        except DatabaseError:
-            log.warning("openedx_webhooks: %s attempts are recorded one by one", len(piece), exc_info=True)
-            _write_one_by_one(connection, piece)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recorded:
+    """What became of the results given to ``record``."""
+
+    written: list[Result]
+    """Their deliveries carried the claim's token, and are as the verdicts say."""
+    busy: list[Result]
+    """Somebody has their rows locked: to be given again."""
 
 
-def _write_one_by_one(connection: BaseDatabaseWrapper, piece: Sequence[tuple[Result, _Row]]) -> None:
-    for result, row in piece:
+def record(connection: BaseDatabaseWrapper, results: Sequence[Result]) -> Recorded:
+    """Write attempts and what becomes of their deliveries; waits for nobody's lock.
+
+    A result whose delivery no longer carries the token is neither written nor busy: another worker has it. Raises
+    only where the database itself is away; harmless to call again with the same results.
+    """
+    written: list[Result] = []
+    busy: list[Result] = []
+    for piece in _pieces([(result, _row(result)) for result in results]):
+        own, locked = _write_somehow(connection, piece)
+        written += own
+        busy += locked
+    return Recorded(written=written, busy=busy)
+
+
+_Piece = Sequence[tuple[Result, "_Row"]]
+_Split = tuple[list[Result], list[Result]]
+
+
+def _write_somehow(connection: BaseDatabaseWrapper, piece: _Piece) -> _Split:
+    """Write a piece in one transaction; where the database refuses it, row by row."""
+    try:
+        return again(lambda: _write(connection, piece), connection=connection)
+    except Error as error:
+        if passing(error):
+            raise
+        log.warning("openedx_webhooks: %s attempts are recorded one by one: %s", len(piece), _code(error))
+    parts = [_write_one(connection, item) for item in piece]
+    return [r for own, _ in parts for r in own], [r for _, locked in parts for r in locked]
+
+
+def _write_one(connection: BaseDatabaseWrapper, item: tuple[Result, _Row]) -> _Split:
+    """Write one row as it is, else with fixed texts, else the delivery alone without its attempt."""
+    last: Error | None = None
+    for write in (
+        lambda: _write(connection, [item]),
+        lambda: _write(connection, [_plain(item)]),
+        lambda: _write(connection, [_plain(item)], log_attempts=False),
+    ):
         try:
-            again(lambda r=result, w=row: _write(connection, [(r, w)]), connection=connection)  # type: ignore[misc]
-        except DatabaseError:
-            plain = replace(
-                result, verdict=replace(result.verdict, error=UNWRITABLE if result.verdict.error else "")
-            ), replace(
-                row, request_headers=UNWRITABLE, response_headers=UNWRITABLE, response_body=UNWRITABLE,
-                error=UNWRITABLE, url=row.url.encode("ascii", "replace").decode(),
-            )  # fmt: skip
-            again(lambda p=plain: _write(connection, [p]), connection=connection)  # type: ignore[misc]
+            return again(write, connection=connection)
+        except Error as error:
+            if passing(error):
+                raise
+            last = error
+    log.error("openedx_webhooks: delivery %s could not be recorded: %s", item[0].job.delivery_id, _code(last))
+    return [], []
+
+
+def _plain(item: tuple[Result, _Row]) -> tuple[Result, _Row]:
+    """Return the same attempt without a byte that came from outside."""
+    result, row = item
+    error = UNWRITABLE if result.verdict.error else ""
+    return (
+        replace(result, verdict=replace(result.verdict, error=error)),
+        replace(
+            row,
+            url=row.url.encode("ascii", "replace").decode(),
+            request_headers=UNWRITABLE,
+            response_headers=UNWRITABLE,
+            response_body=UNWRITABLE,
+            error=error,
+        ),
+    )
+
+
+def _code(error: Exception | None) -> str:
+    """Return an error's kind and number, and not its text, which may quote what the receiver answered."""
+    number = error.args[0] if error and error.args and isinstance(error.args[0], int) else ""
+    return f"{type(error).__name__} {number}".strip()
 
 
 def _pieces(rows: Iterable[tuple[Result, _Row]]) -> Iterator[list[tuple[Result, _Row]]]:
@@ -100,16 +160,39 @@ def _pieces(rows: Iterable[tuple[Result, _Row]]) -> Iterator[list[tuple[Result, 
         yield piece
 
 
-def _write(connection: BaseDatabaseWrapper, piece: Sequence[tuple[Result, _Row]]) -> None:
+def _write(connection: BaseDatabaseWrapper, piece: _Piece, *, log_attempts: bool = True) -> _Split:
     read_committed(connection)
     with transaction.atomic(using=connection.alias):
-        finished = [(r, w) for r, w in piece if r.verdict.status != "pending"]
+        owned, locked = _lock(connection, [result.job for result, _ in piece])
+        own = [(result, row) for result, row in piece if result.job.key in owned]
+        finished = [item for item in own if item[0].verdict.status != "pending"]
         for key, group in groupby(sorted(finished, key=_finish_key), key=_finish_key):
             _finish(connection, key, [result for result, _ in group])
-        for result, row in piece:
+        for result, row in own:
             if result.verdict.status == "pending":
                 _postpone(connection, result, row)
-        _insert_attempts(connection, [(r, w) for r, w in piece if r.verdict.counts])
+        if log_attempts:
+            _insert_attempts(connection, [(r, w) for r, w in own if r.verdict.counts])
+    for result, row in piece:
+        if result.job.key not in owned and result.job.delivery_id not in locked:
+            log.warning(
+                "openedx_webhooks: delivery %s is another worker's by now; what came late (%s) changes nothing",
+                result.job.delivery_id,
+                row.status or row.error,
+            )
+    return [r for r, _ in own], [r for r, _ in piece if r.job.delivery_id in locked]
+
+
+def _lock(connection: BaseDatabaseWrapper, jobs: Sequence[Job]) -> tuple[set[tuple[int, str]], set[int]]:
+    """Lock the deliveries; return the keys that still hold, and the ids that somebody else has locked."""
+    ids = sorted({job.delivery_id for job in jobs})
+    sql = f"SELECT id, token FROM openedx_webhooks_delivery WHERE id IN ({marks(ids)})"
+    rows = dict(fetch(connection, f"{sql} {skip_locked(connection)}", ids))
+    owned = {(delivery_id, token) for delivery_id, token in rows.items() if token is not None}
+    missing = [delivery_id for delivery_id in ids if delivery_id not in rows]
+    # Not among the rows is one that is locked, or one that is gone.
+    there = fetch(connection, sql.replace(marks(ids), marks(missing)), missing) if missing else []
+    return owned, {delivery_id for delivery_id, _ in there}
 
 
 def _finish_key(item: tuple[Result, _Row]) -> tuple[str, str, str, int]:
@@ -119,31 +202,27 @@ def _finish_key(item: tuple[Result, _Row]) -> tuple[str, str, str, int]:
 
 def _finish(connection: BaseDatabaseWrapper, key: tuple[str, str, str, int], results: Sequence[Result]) -> None:
     status, reason, error, http = key
-    tokens = sorted({result.job.token for result in results})
     ids = sorted(result.job.delivery_id for result in results)
     execute(
         connection,
         f"UPDATE openedx_webhooks_delivery SET status = %s, reason = %s, last_error = %s, last_status = %s,"
         f" attempts = attempts + 1, token = NULL, finished_at = {utc_now_sql(connection)}"
-        f" WHERE id IN ({marks(ids)}) AND token IN ({marks(tokens)})",
-        [status, reason, error, http or None, *ids, *tokens],
+        f" WHERE id IN ({marks(ids)})",
+        [status, reason, error, http or None, *ids],
     )
 
 
 def _postpone(connection: BaseDatabaseWrapper, result: Result, row: _Row) -> None:
     verdict = result.verdict
+    due: str = utc_later_sql(connection)
+    at: object = microseconds(verdict.delay or 0.0)
+    if verdict.delay is None:
+        due, at = "%s", connection.ops.adapt_datetimefield_value(result.job.due_at)
     execute(
         connection,
         "UPDATE openedx_webhooks_delivery SET status = 'pending', token = NULL, last_error = %s, last_status = %s,"
-        f" attempts = attempts + %s, due_at = {utc_later_sql(connection)} WHERE id = %s AND token = %s",
-        [
-            _text(verdict.error, 255),
-            row.status,
-            int(verdict.counts),
-            microseconds(verdict.delay or 0.0),
-            result.job.delivery_id,
-            result.job.token,
-        ],
+        f" attempts = attempts + %s, due_at = {due} WHERE id = %s",
+        [_text(verdict.error, 255), row.status, int(verdict.counts), at, result.job.delivery_id],
     )
 
 

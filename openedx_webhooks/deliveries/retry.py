@@ -17,6 +17,8 @@ LONGEST_RETRY_AFTER = 86400.0
 """Seconds; a receiver that asks for more gets this."""
 REFUSED_PACE = 60.0
 """Seconds between two looks at an address that policy refuses; nothing is sent by them."""
+LOCAL_PACE = 5.0
+"""Seconds after which what this process could not send is due again."""
 JITTER = 0.1
 """The share of a delay that chance may add; never earlier than the schedule says."""
 LONGEST_HOLD = 3600.0
@@ -33,13 +35,15 @@ class Verdict:
     counts: bool = True
     """Whether this was an attempt: a refused address is not one."""
     delay: float | None = None
-    """With ``pending``: seconds until the next attempt is due."""
+    """With ``pending``: seconds until the next attempt is due; None puts back the due time it had."""
     reason: str = ""
     """With ``failed``: a ``Delivery.Reason`` value."""
     error: str = ""
     """A sentence for the log; empty after a success."""
     hold: float = 0.0
     """Seconds for which nothing at all goes to this webhook."""
+    refused: bool = False
+    """Whether policy refuses the address, or the webhook cannot be called as it is: the delivery is parked."""
 
     @property
     def ok(self) -> bool:
@@ -47,13 +51,15 @@ class Verdict:
         return self.status == "delivered"
 
     @property
-    def refused(self) -> bool:
-        """Whether policy refused the address, so that the delivery is parked."""
-        return not self.counts and self.status == "pending"
+    def about_receiver(self) -> bool:
+        """Whether it says anything about the receiver's health."""
+        return self.counts or self.refused
 
 
 DELETED = Verdict(status="failed", counts=False, reason="deleted")
-"""For a delivery whose webhook or event is no longer there."""
+"""For a delivery whose webhook is no longer there."""
+UNREADABLE = Verdict(status="failed", counts=False, reason="unreadable", error="Its event or body cannot be read.")
+"""For a delivery whose event is no longer there, or was written by a version that this one does not know."""
 
 
 def judge(outcome: Outcome, attempt: int, schedule: Sequence[float], chance: float) -> Verdict:
@@ -63,7 +69,9 @@ def judge(outcome: Outcome, attempt: int, schedule: Sequence[float], chance: flo
     ``chance`` is a number from 0 to 1.
     """
     if outcome.failure in _PARKING:
-        return Verdict(status="pending", counts=False, delay=0.0, error=outcome.detail, hold=REFUSED_PACE)
+        return Verdict(status="pending", counts=False, error=outcome.detail, hold=REFUSED_PACE, refused=True)
+    if outcome.failure is Failure.LOCAL:
+        return Verdict(status="pending", counts=False, delay=LOCAL_PACE, error=outcome.detail)
     status = outcome.reply.status if outcome.reply else None
     if status is not None and 200 <= status < 300:
         return Verdict(status="delivered")

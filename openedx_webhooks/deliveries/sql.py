@@ -35,6 +35,14 @@ def read_committed(connection: BaseDatabaseWrapper) -> None:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
 
 
+def skip_locked(connection: BaseDatabaseWrapper) -> str:
+    """Return the clause that locks rows and passes over those that are locked; SQLite locks the whole database."""
+    features = connection.features
+    if not features.has_select_for_update:
+        return ""
+    return str(connection.ops.for_update_sql(skip_locked=features.has_select_for_update_skip_locked))
+
+
 def again(work: Callable[[], T], *, connection: BaseDatabaseWrapper) -> T:
     """Run ``work``, and run it again after a deadlock, a lock wait, a busy SQLite or a lost connection.
 
@@ -44,7 +52,7 @@ def again(work: Callable[[], T], *, connection: BaseDatabaseWrapper) -> T:
         try:
             return work()
         except (OperationalError, InterfaceError) as error:
-            if attempt == TRIES or connection.in_atomic_block or not _worth_again(error):
+            if attempt == TRIES or connection.in_atomic_block or not passing(error):
                 raise
             if _lost(error):
                 connection.close()
@@ -52,7 +60,8 @@ def again(work: Callable[[], T], *, connection: BaseDatabaseWrapper) -> T:
     raise AssertionError("unreachable")
 
 
-def _worth_again(error: Exception) -> bool:
+def passing(error: Exception) -> bool:
+    """Return whether the same work may succeed later: after a lock, a deadlock, or when the database is back."""
     code = error.args[0] if error.args else None
     return code in (DEADLOCK, LOCK_WAIT) or _lost(error) or "locked" in str(error)
 

@@ -16,6 +16,7 @@ from openedx_webhooks.deliveries.claim import Job
 from openedx_webhooks.deliveries.sql import again
 from openedx_webhooks.exceptions import WebhooksError
 from openedx_webhooks.models import Event, Webhook, lines
+from openedx_webhooks.models.webhook import effective_timeout
 from openedx_webhooks.payloads import formats
 
 
@@ -39,7 +40,8 @@ class Message:
     """An event's identity and bytes."""
 
     message_id: str
-    bodies: dict[Encoding, bytes]
+    bodies: dict[str, bytes]
+    """By ``Encoding``; empty where the row cannot be read."""
 
 
 class Targets:
@@ -73,7 +75,7 @@ def _target(row: Webhook) -> Target:
         keys = tuple(signing.decode_secret(secret) for secret in _secrets(row))
     except WebhooksError as error:
         problem = f"{error} Correct the webhook."
-    timeout = app_settings.TIMEOUT() if row.timeout is None else row.timeout
+    timeout = effective_timeout(row.timeout)
     return Target(url=row.webhook_url, timeout=timeout, headers=headers, keys=keys, problem=problem)
 
 
@@ -101,11 +103,13 @@ def load_messages(connection: BaseDatabaseWrapper, jobs: Iterable[Job]) -> dict[
     }
 
 
-def _bodies(body: str, others: str | None) -> dict[Encoding, bytes]:
-    bodies = {Encoding.DEFAULT: body.encode()}
-    if others:
-        bodies |= {Encoding(e): text.encode() for e, text in json.loads(others).items()}
-    return bodies
+def _bodies(body: str, others: str | None) -> dict[str, bytes]:
+    try:
+        return {Encoding.DEFAULT: body.encode()} | {
+            encoding: text.encode() for encoding, text in json.loads(others or "{}").items()
+        }
+    except (AttributeError, TypeError, ValueError):
+        return {}
 
 
 def request(job: Job, target: Target, message: Message, timestamp: int) -> Request:
@@ -114,7 +118,7 @@ def request(job: Job, target: Target, message: Message, timestamp: int) -> Reque
     return Request(
         url=target.url,
         headers={
-            "Content-Type": formats.content_type(job.encoding),
+            "Content-Type": formats.content_type(Encoding(job.encoding)),
             "User-Agent": egress.user_agent(),
             **target.headers,
             **signing.headers(target.keys, message.message_id, timestamp, body),

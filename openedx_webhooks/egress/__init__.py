@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import openedx_webhooks
 from openedx_webhooks.exceptions import AddressRefused, InvalidURL
@@ -16,6 +17,21 @@ from openedx_webhooks.exceptions import AddressRefused, InvalidURL
 def user_agent() -> str:
     """Return the ``User-Agent`` of everything we send: ``openedx-webhooks/<version>``."""
     return f"openedx-webhooks/{openedx_webhooks.__version__}"
+
+
+def sockets_to_be_had(most: int) -> int:
+    """Return how many sockets one drain may open, at most ``most``: half of the descriptors that are still free.
+
+    The other half is left to the process, which is a worker of the site. On a system without the limit, ``most``.
+    """
+    try:
+        import resource  # noqa: PLC0415 - there is none on Windows
+
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        used = sum(1 for _ in Path("/proc/self/fd").iterdir())
+    except (ImportError, OSError):
+        return most
+    return most if limit == resource.RLIM_INFINITY else min(most, max((limit - used) // 2, 16))
 
 
 def refusal_of(url: str, allowed_networks: Sequence[str], timeout: float = 2.0) -> AddressRefused | InvalidURL | None:

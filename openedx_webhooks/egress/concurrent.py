@@ -169,7 +169,7 @@ class Sender:
     def _end(self, task: asyncio.Task[Outcome]) -> None:
         number = self._tasks.pop(task)
         if task.cancelled():
-            outcome = Stopwatch(0).failed(Failure.CONNECTION, STOPPED)
+            outcome = Stopwatch(0).failed(Failure.LOCAL, STOPPED)
         elif (error := task.exception()) is not None:
             log.error("A webhook could not be sent.", exc_info=error)
             outcome = Stopwatch(0).failed(Failure.CONNECTION, f"Unexpected error: {error!r}.")
@@ -186,6 +186,6 @@ class Sender:
         """Give every job that is still out its outcome."""
         with self._changed:
             for key in self._jobs.values():
-                self._results.append((key, Stopwatch(0).failed(Failure.CONNECTION, reason)))
+                self._results.append((key, Stopwatch(0).failed(Failure.LOCAL, reason)))
             self._jobs.clear()
             self._changed.notify_all()

@@ -8,6 +8,7 @@ under the same ``webhook-id``.
 from __future__ import annotations
 
 import asyncio
+import errno
 import functools
 import socket
 import ssl
@@ -222,11 +223,16 @@ def _result(host: str, address: str, port: int) -> ResolveResult:
 
 def _meaning(error: Exception) -> tuple[Failure, str]:
     """Return what a network error means, and a sentence about it."""
+    if getattr(getattr(error, "os_error", error), "errno", None) in _OURS:
+        return Failure.LOCAL, f"No socket could be opened here: {getattr(error, 'os_error', error)}."
     for kind, failure, sentence in _MEANINGS:
         if isinstance(error, kind):
             return failure, sentence.format(error=error)
     return Failure.CONNECTION, str(error) or repr(error)
 
+
+_OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EADDRNOTAVAIL})
+"""What says that this machine has run out of something, and nothing about the receiver."""
 
 # The first that fits: aiohttp's errors are each other's subclasses.
 _MEANINGS: tuple[tuple[type[Exception], Failure, str], ...] = (

@@ -264,7 +264,7 @@ class Migration(migrations.Migration):
                 ('finished_at', models.DateTimeField(null=True, verbose_name='finished')),
                 ('last_status', models.PositiveSmallIntegerField(null=True, verbose_name='last HTTP status')),
                 ('last_error', models.CharField(blank=True, max_length=255, verbose_name='last error')),
-                ('reason', models.CharField(blank=True, choices=[('exhausted', 'Every scheduled attempt failed'), ('expired', 'Parked for longer than the retention'), ('gone', 'The receiver answered 410'), ('deleted', 'The webhook was deleted')], max_length=20, verbose_name='reason')),
+                ('reason', models.CharField(blank=True, choices=[('exhausted', 'Every scheduled attempt failed'), ('expired', 'Parked for longer than the retention'), ('gone', 'The receiver answered 410'), ('deleted', 'The webhook was deleted'), ('unreadable', 'The event cannot be read')], max_length=20, verbose_name='reason')),
                 ('webhook', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='deliveries', to='openedx_webhooks.webhook')),
                 ('event', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='deliveries', to='openedx_webhooks.event')),
             ],

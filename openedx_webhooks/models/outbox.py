@@ -71,6 +71,7 @@ class Delivery(models.Model):
         EXPIRED = "expired", _("Parked for longer than the retention")
         GONE = "gone", _("The receiver answered 410")
         DELETED = "deleted", _("The webhook was deleted")
+        UNREADABLE = "unreadable", _("The event cannot be read")
 
     event = models.ForeignKey(Event, on_delete=models.DO_NOTHING, db_constraint=False, related_name="deliveries")
     webhook = models.ForeignKey(

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from openedx_webhooks import signing
+from openedx_webhooks import app_settings, signing
 from openedx_webhooks.catalog import events as catalog
 from openedx_webhooks.data import Encoding
 from openedx_webhooks.egress import policy
@@ -23,6 +23,14 @@ from openedx_webhooks.models.clock import execute, utc_now_sql
 
 MIN_TIMEOUT, MAX_TIMEOUT = 0.1, 60.0
 """Seconds; what ``OPENEDX_WEBHOOKS_TIMEOUT`` may be as well."""
+
+
+def effective_timeout(seconds: float | None) -> float:
+    """Return the timeout that a webhook's column stands for: the setting where it is NULL, never beyond the bounds.
+
+    A row written from code or SQL is not validated, and a lease must outlast its request.
+    """
+    return min(max(app_settings.TIMEOUT() if seconds is None else seconds, MIN_TIMEOUT), MAX_TIMEOUT)
 
 
 class Webhook(models.Model):

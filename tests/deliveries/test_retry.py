@@ -49,7 +49,14 @@ def test_410_is_for_good() -> None:
 def test_what_was_never_sent_does_not_count_as_an_attempt(failure: Failure) -> None:
     verdict = retry.judge(failed(failure), 9, SCHEDULE, 0.0)
     assert verdict.refused
-    assert (verdict.status, verdict.hold) == ("pending", retry.REFUSED_PACE)
+    assert (verdict.status, verdict.hold, verdict.delay) == ("pending", retry.REFUSED_PACE, None)
+
+
+def test_what_this_process_could_not_send_says_nothing_about_the_receiver() -> None:
+    verdict = retry.judge(failed(Failure.LOCAL), 9, SCHEDULE, 0.0)
+    assert (verdict.status, verdict.delay, verdict.hold) == ("pending", retry.LOCAL_PACE, 0.0)
+    assert not verdict.counts
+    assert not verdict.about_receiver
 
 
 @pytest.mark.parametrize("failure", [Failure.TIMEOUT, Failure.DNS, Failure.CONNECTION, Failure.TLS, Failure.PROTOCOL])

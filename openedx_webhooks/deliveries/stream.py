@@ -1,0 +1,266 @@
+"""One drain's stream: claim what is due as room becomes free, send it, record it as it comes back.
+
+Not a batch: a request that hangs costs a socket, not the requests beside it. The rules kept here and the figures behind
+them: docs/decisions/0002.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.db import Error
+from django.utils import timezone
+
+from openedx_webhooks import app_settings, egress, signals
+from openedx_webhooks.data import Failure, Outcome, Request
+from openedx_webhooks.deliveries import claim, expiry, rescue, retry, targets
+from openedx_webhooks.deliveries.fanout import fan_out
+from openedx_webhooks.deliveries.health import HealthKeeper
+from openedx_webhooks.deliveries.record import Result, record
+from openedx_webhooks.deliveries.rooms import SOCKETS, Rooms
+from openedx_webhooks.deliveries.slot import RENEW, Slot
+from openedx_webhooks.deliveries.sql import engine_connection, passing
+from openedx_webhooks.models import Delivery
+
+if TYPE_CHECKING:
+    from openedx_webhooks.egress.concurrent import Sender
+
+log = logging.getLogger(__name__)
+
+FLUSH_ROWS, FLUSH_AFTER = 100, 0.05
+"""Results, or seconds since the first of them, that make a flush."""
+BUSY_PACE = 0.5
+"""Seconds after which what could not be written, because of a lock or an outage, is tried again."""
+LOOK_PACE = 0.2
+"""Seconds between two looks while nothing new is due and requests are under way."""
+ROOM_PACE = 0.01
+"""Seconds between two looks while deliveries are due that wait for room, and room becomes free."""
+SWEEP_PACE = 5.0
+"""Seconds between two looks for the leases of dead workers."""
+
+Stop = Callable[[], bool]
+
+
+@dataclass(kw_only=True, slots=True)
+class Tally:
+    """What a drain did."""
+
+    delivered: int = 0
+    failed: int = 0
+    """For good."""
+    postponed: int = 0
+    """Attempts that failed and are due again later."""
+
+    def add(self, results: list[Result]) -> None:
+        """Count results."""
+        for result in results:
+            if result.verdict.ok:
+                self.delivered += 1
+            elif result.verdict.status == Delivery.Status.FAILED:
+                self.failed += 1
+            else:
+                self.postponed += 1
+
+
+class Stream:
+    """One hold of the slot, from the first claim to the last record."""
+
+    def __init__(self, held: Slot, sender: Sender, tally: Tally, paused: dict[int, str]) -> None:
+        self._connection = engine_connection()
+        self._slot = held
+        self._sender = sender
+        self._tally = tally
+        self._rooms = Rooms(egress.sockets_to_be_had(SOCKETS))
+        self._claimer = claim.Claimer(self._connection, self._rooms)
+        self._targets = targets.Targets(self._connection)
+        self._health = HealthKeeper(self._connection, paused)
+        self._walk = claim.Walk()
+        self._under_way: dict[Hashable, tuple[claim.Job, Request]] = {}
+        """By ``Job.key``: two claims of one delivery are two."""
+        self._done: list[Result] = []
+        self._tail: set[Hashable] | None = None
+        """After the slice: what was under way at its end and still is."""
+        self._lost = False
+        """Another drain has taken the slot over."""
+        self._next_look = self._next_flush = self._next_renewal = self._next_sweep = self._away_until = 0.0
+
+    def run(self, deadline: float, stop: Stop) -> None:
+        """Stream until an empty look over all webhooks was made with nothing in flight and nothing unrecorded.
+
+        After ``deadline``, on the monotonic clock, only webhooks that answer quickly are still served, for as long as
+        something from before is under way. Raises django.db.Error where the database is away and nothing is in hand.
+        """
+        while True:
+            now = time.monotonic()
+            idle = not self._under_way and not self._done
+            try:
+                self._keep_house(now)
+                claiming = self._may_claim(now, deadline) and not stop()
+                if claiming and (idle or self._look_is_due(now)):
+                    claiming = self._look(now)
+                    if not claiming and idle:
+                        return
+                elif idle and not claiming:
+                    return
+                self._take_results(claiming=claiming)
+            except Error as error:
+                self._bear(error)
+
+    def _bear(self, error: Error) -> None:
+        """While the database is away, keep what is in hand until it can be written, or its leases have ended."""
+        self._done = [result for result in self._done if not self._too_late(result)]
+        if not passing(error) or not (self._under_way or self._done):
+            raise error
+        if self._away_until == 0.0:
+            log.warning("openedx_webhooks: %s results wait for the database", len(self._done) + len(self._under_way))
+        self._away_until = self._next_flush = time.monotonic() + BUSY_PACE
+        time.sleep(BUSY_PACE / 10)
+
+    def _keep_house(self, now: float) -> None:
+        if now < self._away_until or self._lost:
+            return
+        if now >= self._next_renewal:
+            self._lost = not self._slot.renew()
+            self._next_renewal = now + RENEW
+            if self._slot.behind:
+                rescue.pull_back(self._connection, self._slot.behind)
+                self._slot.behind = 0.0
+        if now >= self._next_sweep and not self._lost:
+            own = {*self._under_way, *(result.job.key for result in self._done)}
+            claim.sweep(self._connection, own)
+            expiry.expire(self._connection)
+            self._next_sweep = now + SWEEP_PACE
+
+    def _may_claim(self, now: float, deadline: float) -> bool:
+        if self._lost or now < self._away_until:
+            return False
+        if now < deadline:
+            return True
+        if self._tail is None:
+            self._tail = set(self._under_way)
+            self._rooms.quick_only = True
+        self._tail &= self._under_way.keys()
+        return bool(self._tail)
+
+    def _look_is_due(self, now: float) -> bool:
+        return now >= self._next_look and self._rooms.free >= self._rooms.sockets // 8
+
+    def _look(self, now: float) -> bool:
+        """Claim and start what is due; return False after a whole turn over the webhooks in vain."""
+        self._next_look = now
+        whole_turn = False
+        while not self._lost:
+            if self._walk.cursor == 0:
+                whole_turn = True
+                self._walk.capped = False
+                self._lost = not self._slot.clear_mark()
+                if fan_out(self._connection):
+                    return True
+            if jobs := self._claimer.claim(self._walk):
+                self._start(jobs)
+                return True
+            if self._walk.cursor == 0 and whole_turn:
+                break
+        self._next_look = now + LOOK_PACE
+        return False
+
+    def _start(self, jobs: list[claim.Job]) -> None:
+        known = self._targets.load(job.webhook_id for job in jobs)
+        messages = targets.load_messages(self._connection, jobs)
+        batch: list[tuple[Hashable, Request]] = []
+        timestamp = int(time.time())
+        for job in jobs:
+            target, message = known.get(job.webhook_id), messages.get(job.event_id)
+            if target is None:
+                self._finish(job, "", "", _not_sent(""), retry.DELETED)
+            elif message is None or job.encoding not in message.bodies:
+                self._finish(job, target.url, "", _not_sent(""), retry.UNREADABLE)
+            elif target.problem:
+                self._finish(job, target.url, "", _not_sent(target.problem))
+            else:
+                request = targets.request(job, target, message, timestamp)
+                self._under_way[job.key] = (job, request)
+                batch.append((job.key, request))
+        self._sender.submit(batch)
+
+    def _take_results(self, *, claiming: bool) -> None:
+        """Wait for results, for a flush that is due, or for the next look; record when enough came or it is time."""
+        now = time.monotonic()
+        if self._under_way:
+            self._collect(now, claiming=claiming)
+            now = time.monotonic()
+        enough = len(self._done) >= FLUSH_ROWS or not self._under_way
+        if self._done and now >= self._away_until and (enough or now >= self._next_flush):
+            self._flush()
+        elif self._done and not self._under_way:
+            time.sleep(max(self._next_flush - now, 0.0))
+
+    def _collect(self, now: float, *, claiming: bool) -> None:
+        due = self._next_flush if self._done else now + LOOK_PACE
+        if claiming and self._rooms.free >= self._rooms.sockets // 8:
+            due = min(due, self._next_look)
+        results = self._sender.collect(timeout=min(max(due - now, 0.001), LOOK_PACE))
+        for key, outcome in results:
+            job, request = self._under_way.pop(key)
+            self._finish(job, request.url, targets.logged_headers(request), outcome)
+        if results and self._walk.capped:
+            self._next_look = min(self._next_look, now + ROOM_PACE)
+
+    def _finish(
+        self,
+        job: claim.Job,
+        url: str,
+        request_headers: str,
+        outcome: Outcome,
+        verdict: retry.Verdict | None = None,
+    ) -> None:
+        chance = random.random()  # noqa: S311
+        verdict = verdict or retry.judge(outcome, job.attempts + 1, app_settings.RETRY_SCHEDULE(), chance)
+        ok = verdict.ok if verdict.about_receiver else None
+        self._rooms.finish(job.webhook_id, job.size, ok=ok, seconds=outcome.duration)
+        if not self._done:
+            self._next_flush = time.monotonic() + FLUSH_AFTER
+        self._done.append(
+            Result(
+                job=job,
+                url=url,
+                request_headers=request_headers,
+                outcome=outcome,
+                verdict=verdict,
+                came=time.monotonic(),
+            )
+        )
+
+    def _flush(self) -> None:
+        """Record what is done; what somebody has locked stays for the next flush, until its lease ends."""
+        recorded = record(self._connection, self._done)
+        self._away_until = 0.0
+        self._done = [result for result in recorded.busy if not self._too_late(result)]
+        self._next_flush = time.monotonic() + BUSY_PACE
+        self._health.update(recorded.written)
+        self._tally.add(recorded.written)
+        for result in recorded.written:
+            if result.verdict.status == Delivery.Status.FAILED:
+                signals.delivery_failed.send_robust(
+                    sender=Delivery,
+                    delivery_id=result.job.delivery_id,
+                    webhook_id=result.job.webhook_id,
+                    reason=result.verdict.reason,
+                )
+
+    @staticmethod
+    def _too_late(result: Result) -> bool:
+        """Return whether the lease has ended, so that another worker may have the delivery."""
+        late = time.monotonic() - result.came > claim.LEASE_MARGIN
+        if late:
+            log.warning("openedx_webhooks: delivery %s could not be recorded in time", result.job.delivery_id)
+        return late
+
+
+def _not_sent(problem: str) -> Outcome:
+    return Outcome(started_at=timezone.now(), duration=0.0, failure=Failure.CONFIGURATION, detail=problem)
