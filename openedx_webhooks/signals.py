@@ -13,5 +13,6 @@ Arguments: ``webhook_id`` (int), ``reason`` (str, for a person). Sent from a wor
 delivery_failed = Signal()
 """A delivery failed for good.
 
-Arguments: ``delivery_id`` (int), ``webhook_id`` (int), ``reason`` (str: exhausted, expired, gone). Sent from a worker.
+Arguments: ``delivery_id`` (int), ``webhook_id`` (int), ``reason`` (str: exhausted, gone, deleted,
+unreadable). Sent from a worker.
 """

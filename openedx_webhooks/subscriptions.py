@@ -64,7 +64,7 @@ def _fresh() -> Snapshot:
     snapshot = _current
     if snapshot.fresh_until < time.monotonic() or snapshot.pid != os.getpid():
         snapshot = refresh()
-        _renewer.ensure()
+        _renewers.setdefault(os.getpid(), _Renewer()).ensure()
     return snapshot
 
 
@@ -98,7 +98,8 @@ def refresh() -> Snapshot:
 def stop() -> None:
     """End the renewing thread and forget everything; for tests and orderly ends."""
     global _current  # noqa: PLW0603
-    _renewer.stop()
+    if renewer := _renewers.pop(os.getpid(), None):
+        renewer.stop()
     _current = Snapshot()
 
 
@@ -216,47 +217,52 @@ def _new_secret(row: Webfilter) -> str:
 
 
 class _Renewer:
-    """The daemon thread of this process that renews the snapshot and writes the incidents counted."""
+    """One process's daemon thread that renews the snapshot and writes the incidents counted.
+
+    Made anew in every process: no lock comes over a fork.
+    """
 
     def __init__(self) -> None:
-        self._pid = -1
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._failing = False
 
     def ensure(self) -> None:
-        """Start the thread, unless it runs in this very process. Started lazily: servers fork after loading."""
-        if self._pid == os.getpid() and self._thread is not None and self._thread.is_alive():
-            return
-        self._pid, self._stopping = os.getpid(), threading.Event()
-        self._thread = threading.Thread(
-            target=self._run, args=(self._stopping,), name="openedx-webhooks-config", daemon=True
-        )
-        try:
-            self._thread.start()
-        except RuntimeError as error:  # No thread to be had, or the interpreter is ending: renewed in place.
-            log.warning("openedx_webhooks: the configuration is renewed in the request: %s", error)
+        """Start the thread, unless it runs. Started lazily: servers fork after loading."""
+        with self._lock:
+            if self._thread is not None and self._thread.is_alive():
+                return
+            self._thread = threading.Thread(target=self._run, name="openedx-webhooks-config", daemon=True)
+            try:
+                self._thread.start()
+            except RuntimeError as error:  # No thread to be had, or the interpreter is ending: renewed in place.
+                log.warning("openedx_webhooks: the configuration is renewed in the request: %s", error)
 
     def stop(self) -> None:
+        """End the thread and wait for it."""
         self._stopping.set()
-        if self._thread is not None and self._pid == os.getpid():
+        if self._thread is not None and self._thread.is_alive():
             self._thread.join(timeout=5)
-        self._thread = None
 
-    @staticmethod
-    def _run(stopping: threading.Event) -> None:
-        while not stopping.wait(app_settings.CONFIG_TTL() / 2):
+    def _run(self) -> None:
+        while not self._stopping.wait(app_settings.CONFIG_TTL() / 2):
             try:
                 close_old_connections()
                 refresh()
                 incident.flush()
-            except Exception:
-                log.exception("openedx_webhooks: the configuration could not be renewed")
+                self._failing = False
+            except Exception as error:  # noqa: BLE001  a thread that ends would leave the request to renew
+                if not self._failing:
+                    log.warning("openedx_webhooks: incidents cannot be written now: %s", type(error).__name__)
+                self._failing = True
             finally:
                 # One connection per process would be kept for a query every few seconds.
                 connections.close_all()
 
 
-_renewer = _Renewer()
+_renewers: dict[int, _Renewer] = {}
+"""By process: this one's, and what came over with a fork."""
 
 
 def connect() -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections import Counter
+from collections import deque
 
 from django.db import models, router, transaction
 from django.db.models import F
@@ -13,9 +12,8 @@ from django.utils.translation import gettext_lazy as _
 
 log = logging.getLogger(__name__)
 
-_lock = threading.Lock()
-_counts: Counter[str] = Counter()
-_details: dict[str, str] = {}
+_noted: deque[tuple[str, str]] = deque(maxlen=10_000)
+"""(kind, detail) since the last flush; a deque, because a lock might be held in the moment of a fork."""
 
 
 class Incident(models.Model):
@@ -44,25 +42,19 @@ def note(kind: str, detail: str) -> None:
     ``kind`` is a short fixed word, ``detail`` a sentence without payload or personal data.
     """
     log.error("openedx_webhooks: %s: %s", kind, detail)
-    with _lock:
-        _counts[kind] += 1
-        _details[kind] = detail
+    _noted.append((kind, detail))
 
 
 def flush() -> None:
-    """Write what this process counted since the last flush; keep it for the next where the database fails."""
-    with _lock:
-        counts, details = dict(_counts), dict(_details)
-        _counts.clear()
-        _details.clear()
+    """Write what this process noted since the last flush; keep it for the next where the database fails."""
+    noted = [_noted.popleft() for _index in range(len(_noted))]
     try:
-        for kind, count in counts.items():
-            _add(kind, count, details[kind])
+        while noted:
+            kind, detail = noted[-1]
+            _add(kind, sum(1 for other, _detail in noted if other == kind), detail)
+            noted = [item for item in noted if item[0] != kind]
     except Exception:
-        with _lock:
-            _counts.update(counts)
-            for kind, detail in details.items():
-                _details.setdefault(kind, detail)
+        _noted.extend(noted)
         raise
 
 
