@@ -26,7 +26,10 @@ LAST_ID = 2**31
 """Behind the last id that a webhook may have."""
 EVER = 86400.0 * 3650
 """Seconds; later than anything is due."""
-_WAITING = "SELECT DISTINCT webhook_id FROM openedx_webhooks_delivery WHERE status = 'pending' AND webhook_id BETWEEN %s AND %s"
+_WAITING = (
+    "SELECT DISTINCT webhook_id FROM openedx_webhooks_delivery"
+    " WHERE status = 'pending' AND webhook_id BETWEEN %s AND %s"
+)
 _next_look = 0.0
 
 

@@ -18,7 +18,7 @@ from django.db import connection
 from openedx_webhooks.models import Webhook
 from openedx_webhooks.testing import Receiver
 from tests.faults.ledger import Database
-from tests.services.processes import Redis, Site
+from tests.services.processes import Redis, Site, say
 
 SITE_SETTINGS: dict[str, Any] = {"OPENEDX_WEBHOOKS_CONFIG_TTL": 1}
 
@@ -39,7 +39,7 @@ def _on_mariadb(db: None) -> None:
 @pytest.fixture
 def seed() -> int:
     seed = int(os.environ.get("WEBHOOKS_FAULT_SEED") or random.SystemRandom().randrange(10**6))
-    print(f"\n    WEBHOOKS_FAULT_SEED={seed}")
+    say(f"WEBHOOKS_FAULT_SEED={seed}")
     return seed
 
 

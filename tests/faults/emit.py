@@ -50,7 +50,7 @@ def _emit(number: int, *, die: bool) -> None:
         if number % 5 == 3:
             _undone(PHANTOM + number)
     except (OperationalError, InterfaceError) as error:
-        print("a request failed:", number, error, flush=True)
+        sys.stderr.write(f"a request failed: {number} {error}\n")
         connection.close()
 
 

@@ -12,6 +12,7 @@ import MySQLdb
 
 from openedx_webhooks.testing import Received, Receiver
 from tests.faults.emit import PHANTOM
+from tests.services.processes import say
 
 
 class Database:
@@ -93,7 +94,7 @@ def settle(database: Database, receiver: Receiver, paths: Sequence[str]) -> Acco
         duplicates=requests - len(committed) * len(paths),
     )
     assert account.delivered == account.committed * account.webhooks, database.states()
-    print(f"\n    {account}")
+    say(str(account))
     return account
 
 

@@ -12,7 +12,7 @@ from tests.services.processes import Redis, Site
 
 @pytest.mark.parametrize("fault", ["restarted", "flushed"])
 def test_redis_is_lost_while_events_go_on(
-    fault: str, site: Site, redis: Redis, database: Database, receiver: Receiver, paths: list[str]
+    fault: str, *, site: Site, redis: Redis, database: Database, receiver: Receiver, paths: list[str]
 ) -> None:
     site.worker()
     emitter = emitting(site, "0", "400", "0.02")

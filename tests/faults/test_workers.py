@@ -17,7 +17,7 @@ from openedx_webhooks.deliveries import engine, rooms
 from openedx_webhooks.testing import Answer, Receiver
 from tests.faults.conftest import SITE_SETTINGS
 from tests.faults.ledger import Database, again, settle
-from tests.services.processes import Redis, Site, children, free_port, wait_until
+from tests.services.processes import Redis, Site, children, free_port, say, wait_until
 
 ROUNDS = int(os.environ.get("WEBHOOKS_KILL_ROUNDS") or 50)
 RECOVERY = 180.0
@@ -101,7 +101,7 @@ def test_a_kill_repeats_no_more_than_was_in_flight_and_one_flush(
     start("heir")
     all_done(database, [])
     account = settle(database, receiver, paths)
-    print(f"    {kind}: killed after {before} requests, {held} in flight or unrecorded, {account.duplicates} again")
+    say(f"{kind}: killed after {before} requests, {held} in flight or unrecorded, {account.duplicates} again")
     assert account.duplicates <= held
 
 
@@ -173,5 +173,5 @@ def test_retries_come_at_their_time_without_beat_and_without_other_traffic(
         started.setdefault(delivery, []).append(float(at))
     for times in started.values():
         for wait, earlier, later in zip(schedule[1:], times, times[1:], strict=False):
-            print(f"    due after {wait} s, started after {later - earlier:.1f} s")
+            say(f"due after {wait} s, started after {later - earlier:.1f} s")
             assert wait - 0.1 <= later - earlier <= wait * 1.1 + 60

@@ -144,6 +144,11 @@ class Site:
                 process.stdin.close()
 
 
+def say(text: str) -> None:
+    """Print a line of figures, for whoever reads the log of a run (``pytest -s``, or ``-rP``)."""
+    sys.stdout.write(f"\n    {text}\n")
+
+
 def children(process: subprocess.Popen[bytes]) -> list[int]:
     """Return the ids of the processes that a process has started and that live."""
     try:
