@@ -15,7 +15,7 @@ def test_redis_is_lost_while_events_go_on(
     fault: str, *, site: Site, redis: Redis, database: Database, receiver: Receiver, paths: list[str]
 ) -> None:
     site.worker()
-    emitter = emitting(site, "0", "400", "0.02")
+    emitter = emitting(site, "0", "100000", "0.02")
     receiver.wait_for(100, timeout=60)
     if fault == "restarted":
         redis.stop()
