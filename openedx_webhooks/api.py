@@ -1,7 +1,8 @@
 """The Python API: what the admin, the REST API and the commands call. Plain arguments and values.
 
-Every function that takes a ``webhook_id`` raises ``Webhook.DoesNotExist`` where there is none. A change is
-live in every process within ``OPENEDX_WEBHOOKS_CONFIG_TTL`` seconds.
+A function that switches, pauses, resumes, rotates or tests raises ``Webhook.DoesNotExist`` where there is none of this
+``webhook_id``; ``forget_failures`` and ``waiting`` pass over it. A change is live in every process within
+``OPENEDX_WEBHOOKS_CONFIG_TTL`` seconds.
 """
 
 from __future__ import annotations

@@ -177,6 +177,12 @@ def test_a_webhook_that_is_not_there_is_an_error(call):
     assert not WebhookHealth.objects.exists()
 
 
+def test_a_webhook_that_is_not_there_has_nothing_waiting_and_nothing_to_forget():
+    api.forget_failures(12345)
+    assert api.waiting([12345]) == {12345: 0}
+    assert not WebhookHealth.objects.exists()
+
+
 @pytest.mark.parametrize("status", ["delivered", "failed"])
 def test_replay_makes_a_finished_delivery_due_now_with_its_whole_schedule(
     webhook, status, django_capture_on_commit_callbacks

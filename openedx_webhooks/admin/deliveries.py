@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -152,6 +152,8 @@ class DeliveryAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Show the request and every attempt."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
         delivery = self.get_object(request, object_id)
         context = self._detail(request, delivery) if delivery else {}
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **context})
@@ -160,6 +162,8 @@ class DeliveryAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
         attempts = list(Attempt.objects.filter(delivery_id=delivery.pk).order_by("-pk")[:ATTEMPTS_SHOWN])
         webhook = _webhook(delivery)
         last = attempts[0] if attempts else None
+        url: Callable[[str], str] = str if request.user.has_perm("openedx_webhooks.change_webhook") else shown.host
+        own_url = webhook.webhook_url if webhook else ""
         finished = delivery.status in (Delivery.Status.DELIVERED, Delivery.Status.FAILED)
         return {
             "title": _("Delivery %d") % delivery.pk,
@@ -167,13 +171,13 @@ class DeliveryAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
             "badge": self.shown_status(delivery),
             "standing": _why(delivery),
             "event": _event(delivery),
-            "webhook": _webhook_link(delivery, webhook.webhook_url if webhook else ""),
+            "webhook": _webhook_link(delivery, url(own_url)),
             "is_due": _standing(delivery) == Delivery.Status.PENDING,
             "next_due": self.next_due(delivery),
-            "url": last.url if last else (webhook.webhook_url if webhook else ""),
+            "url": url(last.url if last else own_url),
             "request_headers": shown.headers(last.request_headers, shown.REQUEST_HEADERS) if last else "",
             "body": shown.body(Event.objects.filter(pk=delivery.event_id).first(), delivery.encoding),
-            "attempts": [shown.attempt(attempt) for attempt in attempts],
+            "attempts": [shown.attempt(attempt, url) for attempt in attempts],
             "may_replay": finished and webhook is not None and self.has_replay_permission(request),
         }
 
@@ -219,10 +223,14 @@ def _events(message_id: str) -> list[int]:
     """Return the ids of the events of a webhook-id.
 
     An event's id is a UUID that holds its time, which leads to the neighbourhood of the row through the primary
-    key. Only where that finds nothing is the whole table read.
+    key. The whole table is read only for another UUID, and where that finds nothing; never for any other word.
     """
+    try:
+        value = uuid.UUID(message_id)
+    except ValueError:
+        return []
     rows = Event.objects.filter(message_id=message_id)
-    moment = _moment(message_id)
+    moment = _moment(value)
     if moment is not None:
         bounds = first_id_since(Event, moment - MARGIN), first_id_since(Event, moment + MARGIN)
         near = list(rows.filter(pk__gte=bounds[0], pk__lt=bounds[1]).values_list("pk", flat=True))
@@ -231,9 +239,8 @@ def _events(message_id: str) -> list[int]:
     return list(rows.values_list("pk", flat=True)[:100])
 
 
-def _moment(message_id: str) -> datetime | None:
+def _moment(value: uuid.UUID) -> datetime | None:
     try:
-        value = uuid.UUID(message_id)
         return _UUID_EPOCH + timedelta(microseconds=value.time // 10) if value.version == 1 else None
-    except (ValueError, OverflowError):
+    except OverflowError:
         return None

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
 
 from openedx_webhooks.data import Encoding
-from openedx_webhooks.models import Attempt, Event
+from openedx_webhooks.models import Attempt, Event, lines
 from openedx_webhooks.payloads.redaction import is_credential
 
 REQUEST_HEADERS = frozenset(
@@ -50,13 +50,13 @@ class ShownAttempt:
     response_body: str
 
 
-def attempt(row: Attempt) -> ShownAttempt:
-    """Return an attempt without what its receiver meant to be kept secret."""
+def attempt(row: Attempt, url: Callable[[str], str] = str) -> ShownAttempt:
+    """Return an attempt without what its receiver meant to be kept secret, its URL as ``url`` shows it."""
     return ShownAttempt(
         number=row.number,
         started_at=row.started_at,
         duration=row.duration,
-        url=row.url,
+        url=url(row.url),
         status=row.status,
         kind="delivered" if row.status is not None and 200 <= row.status < 300 else "failed",
         error=row.error,
@@ -114,8 +114,5 @@ def moment(value: datetime | None) -> str:
 
 
 def host(url: str) -> str:
-    """Return the host and port of a URL; the start of the text where it has none."""
-    try:
-        return clip(urlsplit(url).netloc or url, 40)
-    except ValueError:
-        return clip(url, 40)
+    """Return the host and port of a URL, short enough for a column."""
+    return clip(lines.host(url), 40)

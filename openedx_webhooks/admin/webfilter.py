@@ -19,17 +19,18 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from openedx_webhooks import app_settings, egress
 from openedx_webhooks.admin import shown
+from openedx_webhooks.admin.configured import Configured
 from openedx_webhooks.admin.webfilter_form import WebfilterForm
 from openedx_webhooks.catalog import filters
-from openedx_webhooks.exceptions import AddressRefused, InvalidHeaders
-from openedx_webhooks.models import Webfilter, WebfilterCounter, lines
+from openedx_webhooks.exceptions import AddressRefused
+from openedx_webhooks.models import Webfilter, WebfilterCounter
 
 LOOK_UP = 2.0
 """Seconds that saving may spend on finding out whether the address would be refused."""
 
 
 @admin.register(Webfilter)
-class WebfilterAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class WebfilterAdmin(Configured):
     """The operator's page: every setting, what the chosen filter allows, and what came of the calls so far."""
 
     form = WebfilterForm
@@ -40,7 +41,7 @@ class WebfilterAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     ordering = ("-pk",)
     search_fields = ("event", "webhook_url", "description")
     actions = ("enable", "disable")
-    readonly_fields = ("shown_secret", "header_names", "counts")
+    readonly_fields = ("shown_host", "shown_secret", "header_names", "counts")
     change_form_template = "openedx_webhooks/admin/webfilter_form.html"
     change_list_template = "openedx_webhooks/admin/webfilter_list.html"
 
@@ -50,10 +51,11 @@ class WebfilterAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     # What the pages hold
 
     def get_fieldsets(self, request: HttpRequest, obj: Webfilter | None = None) -> Any:
-        """Leave out what a person who may only look must not see: the secret, and values of headers."""
+        """Leave out what a person who may only look must not see: the URL's path, the secret, values of headers."""
         edits = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
+        address = "webhook_url" if edits else "shown_host"
         return [
-            (None, {"fields": ("description", "event", "webhook_url", "enabled", "shadow")}),
+            (None, {"fields": ("description", "event", address, "enabled", "shadow")}),
             (_("What its answers may do"), {"fields": ("disable_filtering", "disable_halt", "allow_html")}),
             (
                 _("When it fails"),
@@ -80,11 +82,6 @@ class WebfilterAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Show the filter, or that this release has none of this name."""
         name = shown.breakable(webfilter.event)
         return name if filters.find(webfilter.event) else format_html("{} ({})", name, _("no such filter"))
-
-    @admin.display(description=gettext_lazy("Webhook URL"), ordering="webhook_url")
-    def shown_url(self, webfilter: Webfilter) -> str:
-        """Show the URL so that a long one wraps."""
-        return format_html('<span class="webhooks-url">{}</span>', webfilter.webhook_url)
 
     @admin.display(description=gettext_lazy("description"))
     def note(self, webfilter: Webfilter) -> str:
@@ -122,14 +119,6 @@ class WebfilterAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         is_ahead = bool(webfilter.previous_secret and until and until > timezone.now())
         context = {"secret": webfilter.secret, "previous_until": until if is_ahead else None}
         return render_to_string("openedx_webhooks/admin/secret.html", context)
-
-    @admin.display(description=gettext_lazy("custom headers"))
-    def header_names(self, webfilter: Webfilter) -> str:
-        """Name the headers without their values, which are credentials more often than not."""
-        try:
-            return ", ".join(lines.parse_headers(webfilter.headers)) or "-"
-        except InvalidHeaders as error:
-            return str(error)
 
     @admin.display(description=gettext_lazy("Calls"))
     def counts(self, webfilter: Webfilter) -> str:

@@ -23,10 +23,11 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from openedx_webhooks import api, app_settings, egress
 from openedx_webhooks.admin import shown
+from openedx_webhooks.admin.configured import Configured
 from openedx_webhooks.admin.forms import WebhookForm
 from openedx_webhooks.catalog import events as catalog
 from openedx_webhooks.exceptions import AddressRefused
-from openedx_webhooks.models import Webhook, lines
+from openedx_webhooks.models import Webhook
 
 LOOK_UP = 2.0
 """Seconds that saving may spend on finding out whether the address would be refused."""
@@ -57,7 +58,7 @@ class WebhookList(ChangeList):
 
 
 @admin.register(Webhook)
-class WebhookAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class WebhookAdmin(Configured):
     """The operator's page: every field, the state of the receiver, and pause, resume and rotate."""
 
     form = WebhookForm
@@ -68,7 +69,7 @@ class WebhookAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     ordering = ("-pk",)
     search_fields = ("event", "webhook_url", "description")
     actions = ("enable", "disable", "pause", "resume")
-    readonly_fields = ("matches", "shown_secret", "header_names", "state_facts")
+    readonly_fields = ("matches", "shown_host", "shown_secret", "header_names", "state_facts")
     save_on_top = False
     change_form_template = "openedx_webhooks/admin/webhook_form.html"
     change_list_template = "openedx_webhooks/admin/webhook_list.html"
@@ -79,11 +80,12 @@ class WebhookAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     # What the pages hold
 
     def get_fieldsets(self, request: HttpRequest, obj: Webhook | None = None) -> Any:
-        """Leave out what a person who may only look must not see: the secret, and values of headers."""
+        """Leave out what a person who may only look must not see: the URL's path, the secret, values of headers."""
         edits = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
+        address = "webhook_url" if edits else "shown_host"
         event = ("event", "matches") if obj else ("event",)
         return [
-            (None, {"fields": ("description", *event, "webhook_url", "enabled")}),
+            (None, {"fields": ("description", *event, address, "enabled")}),
             (_("Body"), {"fields": ("format", "use_www_form_encoding")}),
             (_("Limited to"), {"fields": ("courses", "organizations")}),
             (_("Request"), {"fields": ("headers" if edits else "header_names", "timeout")}),
@@ -100,11 +102,6 @@ class WebhookAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Show the event, or that this release has none of this name."""
         name = shown.breakable(webhook.event)
         return name if catalog.find(webhook.event) else format_html("{} ({})", name, _("no such event"))
-
-    @admin.display(description=gettext_lazy("Webhook URL"), ordering="webhook_url")
-    def shown_url(self, webhook: Webhook) -> str:
-        """Show the URL so that a long one wraps."""
-        return format_html('<span class="webhooks-url">{}</span>', webhook.webhook_url)
 
     @admin.display(description=gettext_lazy("description"))
     def note(self, webhook: Webhook) -> str:
@@ -152,11 +149,6 @@ class WebhookAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         }
         return render_to_string("openedx_webhooks/admin/secret.html", context)
 
-    @admin.display(description=gettext_lazy("custom headers"))
-    def header_names(self, webhook: Webhook) -> str:
-        """Name the headers without their values, which are credentials more often than not."""
-        return ", ".join(lines.parse_headers(webhook.headers)) or "-"
-
     @admin.display(description=gettext_lazy("Now"))
     def state_facts(self, webhook: Webhook) -> str:
         """Say where it stands, and why."""
@@ -190,6 +182,8 @@ class WebhookAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """List the webhooks, and warn of those whose address the policy refuses."""
+        if not self.has_view_or_change_permission(request):
+            raise PermissionDenied
         refused = _refused(Webhook.objects.filter(enabled=True).select_related("health").order_by("-pk")[:50])
         context = {**(extra_context or {}), "refused": refused, "ttl": f"{app_settings.CONFIG_TTL():g}"}
         return super().changelist_view(request, context)
@@ -245,9 +239,9 @@ class WebhookAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             raise Http404
         if not self.has_change_permission(request, webhook):
             raise PermissionDenied
-        done = _BUTTONS[what](request, webhook_id)
+        level, done = _BUTTONS[what](request, webhook_id)
         self.log_change(request, webhook, done)
-        messages.success(request, done)
+        messages.add_message(request, level, done)
         if what != "test":
             self._say_when(request)
         return HttpResponseRedirect(reverse("admin:openedx_webhooks_webhook_change", args=[webhook_id]))
@@ -266,41 +260,42 @@ def _pause_reason(request: HttpRequest) -> str:
     return _("Paused by %s.") % request.user.get_username()
 
 
-def _pause(request: HttpRequest, webhook_id: int) -> str:
+def _pause(request: HttpRequest, webhook_id: int) -> tuple[int, str]:
     api.pause_webhook(webhook_id, _pause_reason(request))
-    return _("Paused. Events are recorded, and sent when it is resumed.")
+    return messages.SUCCESS, _("Paused. Events are recorded, and sent when it is resumed.")
 
 
-def _resume(_request: HttpRequest, webhook_id: int) -> str:
+def _resume(_request: HttpRequest, webhook_id: int) -> tuple[int, str]:
     api.resume_webhook(webhook_id)
-    return _("Resumed. What was parked is sent now, in order.")
+    return messages.SUCCESS, _("Resumed. What was parked is sent now, in order.")
 
 
-def _rotate(_request: HttpRequest, webhook_id: int) -> str:
+def _rotate(_request: HttpRequest, webhook_id: int) -> tuple[int, str]:
     api.rotate_secret(webhook_id)
-    hours = int(api.ROTATION.total_seconds() // 3600)
-    return (
-        _("The secret was rotated. The previous one signs along for %d hours; give the new one to the receiver.")
-        % hours
-    )
+    text = _("The secret was rotated. The previous one signs along for %d hours; give the new one to the receiver.")
+    return messages.SUCCESS, text % int(api.ROTATION.total_seconds() // 3600)
 
 
-def _test(_request: HttpRequest, webhook_id: int) -> str:
+def _test(_request: HttpRequest, webhook_id: int) -> tuple[int, str]:
     name = api.send_test_event(webhook_id)
     if name is None:
-        return _("Nothing is sent: its event is none of this platform.")
-    return _("A sample of %(event)s is on its way, with %(source)s as its source; see its deliveries.") % {
-        "event": name,
-        "source": api.TEST_SOURCE,
-    }
+        return messages.WARNING, _("Nothing is sent: its event is none of this platform.")
+    names = {"event": name, "source": api.TEST_SOURCE}
+    state = api.state_of(Webhook.objects.select_related("health").get(pk=webhook_id))
+    if state.parks:
+        text = _("A sample of %(event)s is parked until the webhook is live: %(state)s. Its source is %(source)s.")
+        return messages.WARNING, text % {**names, "state": STATE_LABELS[state]}
+    text = _("A sample of %(event)s is on its way, with %(source)s as its source; see its deliveries.")
+    return messages.SUCCESS, text % names
 
 
-_BUTTONS: dict[str, Callable[[HttpRequest, int], str]] = {
+_BUTTONS: dict[str, Callable[[HttpRequest, int], tuple[int, str]]] = {
     "pause": _pause,
     "resume": _resume,
     "rotate": _rotate,
     "test": _test,
 }
+"""What each button does; each returns the level of its message, and the message."""
 
 
 def _if_ahead(moment: Any) -> Any:

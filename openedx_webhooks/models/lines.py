@@ -1,8 +1,9 @@
-"""What an operator writes one per line: custom headers, and patterns of courses and organisations. Pure."""
+"""What an operator writes: headers and patterns, one on each line, and URLs as others may see them. Pure."""
 
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 from openedx_webhooks.exceptions import InvalidHeaders
 
@@ -77,6 +78,14 @@ def _header(number: int, line: str) -> tuple[str, str]:
 def parse_patterns(text: str | None) -> tuple[str, ...]:
     """Return the patterns, one per line, without the blanks around them; blank lines are passed over."""
     return tuple(line.strip() for line in _lines(text) if line.strip())
+
+
+def host(url: str) -> str:
+    """Return the host and port of a URL, and nothing else of it, because a path may be a credential."""
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2] or "-"
+    except ValueError:
+        return "-"
 
 
 def _lines(text: str | None) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext
@@ -103,7 +103,7 @@ class Webfilter(models.Model):
         verbose_name_plural = _("Webfilters")
 
     def __str__(self) -> str:
-        return f"{self.event} -> {self.webhook_url}"
+        return f"{self.event} -> {lines.host(self.webhook_url)}"
 
     @property
     def encoding(self) -> Encoding:
@@ -133,7 +133,8 @@ class Webfilter(models.Model):
             "webhook_url": _problem(policy.parse_url, self.webhook_url),
             "headers": _problem(lines.parse_headers, self.headers),
             "timeout": self._timeout_problem(),
-            "secret": _problem(signing.decode_secret, self.secret),
+            # Not by the field's name: the admin's form does not hold it.
+            NON_FIELD_ERRORS: _problem(signing.decode_secret, self.secret),
             **self._switch_problems(),
         }
         found = {name: problem for name, problem in errors.items() if problem}

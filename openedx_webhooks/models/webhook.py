@@ -81,7 +81,7 @@ class Webhook(models.Model):
         verbose_name_plural = _("Webhooks")
 
     def __str__(self) -> str:
-        return f"{self.event} -> {self.webhook_url}"
+        return f"{self.event} -> {lines.host(self.webhook_url)}"
 
     @property
     def encoding(self) -> Encoding:
@@ -151,15 +151,20 @@ def _problem(parse: Callable[[str], object], text: str | None) -> str:
     return ""
 
 
+ENDED_AT_ONCE = 500
+"""Deliveries that deleting a webhook ends itself: a person waits for it, and a paused one may have left a million."""
+
 _END_DELIVERIES = """
 UPDATE openedx_webhooks_delivery
    SET status = 'failed', reason = 'deleted', token = NULL, finished_at = {now}
- WHERE webhook_id = %s AND status IN ('pending', 'leased')
+ WHERE id IN (SELECT id FROM (SELECT id FROM openedx_webhooks_delivery
+                               WHERE webhook_id = %s AND status IN ('leased', 'pending')
+                               ORDER BY status LIMIT {limit}) some)
 """
 
 
 @receiver(post_delete, sender=Webhook, dispatch_uid="openedx_webhooks.end_deliveries")
 def _end_deliveries(instance: Webhook, using: str, **_signal: Any) -> None:
-    """Fail what waits for a deleted webhook, in one statement: nothing would ever claim it, and nothing ends unsaid."""
+    """Fail what waits for a deleted webhook, leased ones first; ``deliveries.expiry`` ends what is left."""
     connection = connections[using]
-    execute(connection, _END_DELIVERIES.format(now=utc_now_sql(connection)), [instance.pk])
+    execute(connection, _END_DELIVERIES.format(now=utc_now_sql(connection), limit=ENDED_AT_ONCE), [instance.pk])

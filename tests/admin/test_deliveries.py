@@ -110,9 +110,9 @@ def test_the_selects_keep_the_other_filters(browser, webhook, make_delivery):
     assert f'<input type="hidden" name="webhook" value="{webhook.pk}">' in page
 
 
-@pytest.mark.parametrize("kind", ["uuid1", "uuid4", "text"])
-def test_search_by_the_whole_webhook_id(browser, make_delivery, kind):
-    message_id = {"uuid1": str(uuid.uuid1()), "uuid4": str(uuid.uuid4()), "text": "msg_2"}[kind]
+@pytest.mark.parametrize("make_id", [uuid.uuid1, uuid.uuid4])
+def test_search_by_the_whole_webhook_id(browser, make_delivery, make_id):
+    message_id = str(make_id())
     make_delivery(message_id=str(uuid.uuid1()))
     found = make_delivery(message_id=message_id)
     make_delivery(message_id=str(uuid.uuid1()))

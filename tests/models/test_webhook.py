@@ -2,10 +2,13 @@
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.db import connection
 from django.utils import timezone
 
 from openedx_webhooks.data import Encoding
+from openedx_webhooks.deliveries import expiry
 from openedx_webhooks.models import Delivery, Event, Webhook, WebhookHealth
+from openedx_webhooks.models import webhook as webhooks
 
 pytestmark = pytest.mark.django_db
 
@@ -143,3 +146,19 @@ def test_what_waits_ends_in_one_statement(django_assert_max_num_queries):
         webhook.delete()
 
     assert sum("UPDATE" in query["sql"] for query in queries.captured_queries) == 1
+
+
+def test_deleting_ends_a_piece_and_leaves_the_rest_to_the_drains(monkeypatch):
+    """Who deletes a webhook that was paused for a month waits for one piece, not for a million rows."""
+    monkeypatch.setattr(webhooks, "ENDED_AT_ONCE", 3)
+    monkeypatch.setattr(expiry, "_next_look", 0.0)
+    webhook = Webhook.objects.create(event="*", webhook_url=URL)
+    *waiting, leased = deliveries(webhook, *["pending"] * 4, "leased")
+
+    webhook.delete()
+
+    rows = Delivery.objects.in_bulk()
+    assert rows[leased].status == "failed"
+    assert sorted(rows[pk].status for pk in waiting) == ["failed", "failed", "pending", "pending"]
+    assert expiry.expire(connection, now=1.0) == 2
+    assert {row.reason for row in Delivery.objects.all()} == {"deleted"}
