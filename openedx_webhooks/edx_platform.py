@@ -9,11 +9,12 @@ the platform's apps are not there. Interfaces: ``common.djangoapps.student.model
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Any
+from typing import Any, cast
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import ObjectDoesNotExist
+from django.dispatch import Signal
 from django.utils import timezone
 from opaque_keys.edx.keys import CourseKey
 
@@ -154,3 +155,20 @@ def _check_open(key: CourseKey) -> None:
         raise EnrollmentRefused(f"Enrollment in course {key} is closed")
     if student.CourseEnrollment.objects.is_course_full(course):
         raise EnrollmentRefused(f"Course {key} is full")
+
+
+def retirement_signal() -> Signal | None:
+    """Return the signal that is sent, with ``user``, while an account is retired; None where there is no platform."""
+    try:
+        from openedx.core.djangoapps.user_api.accounts.signals import USER_RETIRE_LMS_MISC  # noqa: PLC0415
+    except ImportError:
+        return None
+    return cast("Signal", USER_RETIRE_LMS_MISC)
+
+
+def retired_email(user: AbstractBaseUser) -> str:
+    """Return the address that an account had before its retirement was asked for, which replaced it; else its own."""
+    from openedx.core.djangoapps.user_api.models import UserRetirementStatus  # noqa: PLC0415
+
+    status = UserRetirementStatus.objects.filter(user=user).first()
+    return str(status.original_email if status else getattr(user, "email", ""))

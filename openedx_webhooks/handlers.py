@@ -1,4 +1,7 @@
-"""The one receiver of every event. It returns None, never raises, and never talks to the outside."""
+"""What this package hears from the platform: every event, a login, and an account's retirement.
+
+The receiver of events returns None, never raises, and never talks to the outside.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,23 @@ from typing import Any
 from django.contrib.auth.signals import user_logged_in
 from openedx_events.tooling import OpenEdxPublicSignal
 
-from openedx_webhooks import app_settings, subscriptions
+from openedx_webhooks import app_settings, edx_platform, subscriptions
 from openedx_webhooks.catalog import events as catalog
 from openedx_webhooks.deliveries import outbox
+from openedx_webhooks.lernito import records as lernito_records
 from openedx_webhooks.models import incident
+from openedx_webhooks.webfilters import record as webfilter_records
 from openedx_webhooks.webfilters.accounts import apply_deferred
 
 
 def connect() -> None:
-    """Connect the receiver to every event, and what a login applies, and watch the configuration."""
+    """Connect what hears events, logins and retirements, and watch the configuration."""
     for entry in catalog.all_events().values():
         entry.signal.connect(receive, weak=False, dispatch_uid="openedx_webhooks.handlers.receive")
     subscriptions.connect()
     user_logged_in.connect(apply_deferred, weak=False, dispatch_uid="openedx_webhooks.webfilters.login")
+    if (retirement := edx_platform.retirement_signal()) is not None:
+        retirement.connect(retire, weak=False, dispatch_uid="openedx_webhooks.handlers.retire")
 
 
 def receive(
@@ -38,6 +45,15 @@ def receive(
         outbox.record(signal.event_type, arguments, metadata, matching)
     except Exception as error:  # noqa: BLE001  the platform goes on whatever we do
         incident.note("outbox", f"{signal.event_type} was not recorded: {type(error).__name__}: {_safe(error)}")
+
+
+def retire(user: Any, **_signal: Any) -> None:
+    """Forget what is kept by account: webfilter calls and Lernito orders. Events go with ``RETENTION_DAYS``.
+
+    Raises what the database raises: a retirement that did not happen must be tried again.
+    """
+    webfilter_records.forget(user.pk)
+    lernito_records.forget(edx_platform.retired_email(user))
 
 
 def _safe(error: Exception) -> str:

@@ -14,9 +14,10 @@ from django.utils.translation import gettext_lazy as _
 class Event(models.Model):
     """One emitted event and its bodies, fixed at emission: every attempt sends the same bytes.
 
-    .. pii: The bodies hold what the platform's event holds: username, email address, name.
+    .. pii: The bodies hold what the platform's event holds: username, email address, name. Purged after
+        ``OPENEDX_WEBHOOKS_RETENTION_DAYS``.
     .. pii_types: username, email_address, name, other
-    .. pii_retirement: local_api, consumer_api
+    .. pii_retirement: retained
     """
 
     message_id = models.CharField(_("webhook-id"), max_length=64)
@@ -101,9 +102,9 @@ class Delivery(models.Model):
 class Attempt(models.Model):
     """One POST of one delivery: what was sent and what came back.
 
-    .. pii: A receiver may answer with what it was sent.
+    .. pii: A receiver may answer with what it was sent. Purged with its delivery.
     .. pii_types: username, email_address, name, other
-    .. pii_retirement: local_api, consumer_api
+    .. pii_retirement: retained
     """
 
     delivery = models.ForeignKey(Delivery, on_delete=models.DO_NOTHING, db_constraint=False, related_name="log")

@@ -94,7 +94,7 @@ def test_claims_beside_emissions_never_claim_twice_and_never_break_a_request(iso
                 log_in(number)
 
     def claim() -> None:
-        claimer, walk = Claimer(connection, Rooms(sockets=10_000), 15.0), Walk()
+        claimer, walk = Claimer(connection, Rooms(sockets=10_000)), Walk()
         while jobs := [*claimer.claim(walk), *(() if emitted.is_set() else (None,))]:
             claimed.extend(job.delivery_id for job in jobs if job)
             for job in jobs:
