@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from openedx_webhooks.deliveries import engine, rooms
+from openedx_webhooks.deliveries import rooms, stream
 from openedx_webhooks.testing import Answer, Receiver
 from tests.faults.conftest import SITE_SETTINGS
 from tests.faults.ledger import Database, again, settle
@@ -82,7 +82,7 @@ def test_workers_killed_at_random_instants(
     all_done(database, [emitter])
     account = settle(database, receiver, paths)
     assert account.duplicates == again(receiver.requests)
-    assert account.duplicates <= ROUNDS * (len(paths) * rooms.MOST + engine.FLUSH_ROWS)
+    assert account.duplicates <= ROUNDS * (len(paths) * rooms.MOST + stream.FLUSH_ROWS)
 
 
 @pytest.mark.parametrize("kind", ["celery", "forever"])
@@ -97,7 +97,7 @@ def test_a_kill_repeats_no_more_than_was_in_flight_and_one_flush(
     receiver.wait_for(300, timeout=60)
     site.kill(victim)
     held, before = database.count("leased"), len(receiver.requests)
-    assert held <= len(paths) * rooms.MOST + engine.FLUSH_ROWS
+    assert held <= len(paths) * rooms.MOST + stream.FLUSH_ROWS
     start("heir")
     all_done(database, [])
     account = settle(database, receiver, paths)
