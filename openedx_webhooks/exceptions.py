@@ -10,6 +10,7 @@
     │   └── TimestampError      ... because it is too old or too new
     ├── InvalidSecret           a secret that is not a ``whsec_`` value of 24 to 64 bytes
     ├── InvalidHeaders          custom headers that cannot be sent
+    ├── ReplyError              a webfilter's reply that breaks the contract of its filter
     └── EnrollmentRefused       the platform does not let this person into this course
 """
 
@@ -58,6 +59,15 @@ class InvalidSecret(WebhooksError):
 
 class InvalidHeaders(WebhooksError):
     """Custom headers that cannot be sent; the message names the line and the mend."""
+
+
+class ReplyError(WebhooksError):
+    """A webfilter's reply that breaks the contract of its filter; says where and why, without its values."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"{path}: {reason}" if path else reason)
 
 
 class EnrollmentRefused(WebhooksError):

@@ -19,10 +19,10 @@ from edx_django_utils.cache import RequestCache
 
 from openedx_webhooks import app_settings
 from openedx_webhooks.catalog.contracts import Account
+from openedx_webhooks.exceptions import ReplyError
 from openedx_webhooks.models import incident
 from openedx_webhooks.payloads.filters import PROFILE_FIELDS, USER_FIELDS, profile_of
 from openedx_webhooks.webfilters.objects import OPENED_BY_NAME
-from openedx_webhooks.webfilters.refusal import ReplyError
 from openedx_webhooks.webfilters.replies import kind
 from openedx_webhooks.webfilters.spots import Spot, shown
 

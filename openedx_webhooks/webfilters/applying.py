@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from openedx_webhooks.catalog.contracts import Account, Contract
+from openedx_webhooks.exceptions import ReplyError
 from openedx_webhooks.payloads.filters import FilterPayload, learner
 from openedx_webhooks.webfilters import accounts
 from openedx_webhooks.webfilters.accounts import PEOPLE, Update
 from openedx_webhooks.webfilters.changes import changed
-from openedx_webhooks.webfilters.refusal import ReplyError
 from openedx_webhooks.webfilters.spots import Change, Spot, shown
 
 _ALWAYS_IGNORED = frozenset({"event_metadata"})

@@ -15,14 +15,13 @@ from typing import Any
 from openedx_webhooks import app_settings, egress, signing
 from openedx_webhooks.catalog import contracts, filters
 from openedx_webhooks.data import Failure, Outcome, Request, WebfilterSubscription
-from openedx_webhooks.exceptions import WebhooksError
+from openedx_webhooks.exceptions import ReplyError, WebhooksError
 from openedx_webhooks.models import FilterCall
 from openedx_webhooks.models.lines import parse_headers
 from openedx_webhooks.payloads import filters as payloads
 from openedx_webhooks.payloads import formats
 from openedx_webhooks.webfilters import exchange, masking, record, replies
 from openedx_webhooks.webfilters.applying import Plan, apply, plan
-from openedx_webhooks.webfilters.refusal import ReplyError
 from openedx_webhooks.webfilters.verdicts import Call, Verdict, judged
 
 

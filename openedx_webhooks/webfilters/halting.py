@@ -14,8 +14,8 @@ from openedx_filters.exceptions import OpenEdxFilterException
 from openedx_webhooks.catalog.contracts import Contract, Response, is_redirect_url, needs_url, template_parameter
 from openedx_webhooks.catalog.filters import Filter, Halt
 from openedx_webhooks.data import Switch
+from openedx_webhooks.exceptions import ReplyError
 from openedx_webhooks.webfilters.changes import is_template
-from openedx_webhooks.webfilters.refusal import ReplyError
 from openedx_webhooks.webfilters.replies import kind
 
 HEADERS = frozenset({"cache-control", "content-language", "expires", "last-modified", "retry-after", "x-robots-tag"})

@@ -14,13 +14,10 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
 
 from django.db import connections, router, transaction
 from django.db.models import F
-from django.utils import timezone
 
-from openedx_webhooks import app_settings
 from openedx_webhooks.models import FilterCall, Webfilter, WebfilterCounter, incident
 
 log = logging.getLogger(__name__)
@@ -49,17 +46,6 @@ def put(call: FilterCall) -> None:
 def flush(timeout: float = 10.0) -> bool:
     """Wait until everything put so far is written; return whether it is."""
     return _writer().flush(timeout)
-
-
-def purge(now: datetime | None = None, batch: int = 1000) -> int:
-    """Delete the calls older than ``RETENTION_DAYS``, in small pieces; return how many."""
-    before = (now or timezone.now()) - timedelta(days=app_settings.RETENTION_DAYS())
-    deleted = 0
-    while True:
-        ids = list(FilterCall.objects.filter(created__lt=before).values_list("pk", flat=True)[:batch])
-        if not ids:
-            return deleted
-        deleted += FilterCall.objects.filter(pk__in=ids).delete()[0]
 
 
 def forget(user_id: int) -> int:

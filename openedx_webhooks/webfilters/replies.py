@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from openedx_webhooks.data import Outcome, Switch, WebfilterSubscription
-from openedx_webhooks.webfilters.refusal import ReplyError
+from openedx_webhooks.exceptions import ReplyError
 
 MAX_DEPTH = 32
 """Levels of nesting that a reply may have."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from openedx_webhooks.catalog.contracts import Contract
+from openedx_webhooks.exceptions import ReplyError
 from openedx_webhooks.payloads import formats
 from openedx_webhooks.payloads.objects import Walk
-from openedx_webhooks.webfilters.refusal import ReplyError
 from openedx_webhooks.webfilters.replies import kind
 
 

@@ -11,10 +11,10 @@ from openedx_filters.exceptions import OpenEdxFilterException
 from openedx_webhooks.catalog.contracts import Contract
 from openedx_webhooks.catalog.filters import Filter
 from openedx_webhooks.data import Outcome, Switch, WebfilterSubscription
+from openedx_webhooks.exceptions import ReplyError
 from openedx_webhooks.payloads.filters import FilterPayload
 from openedx_webhooks.webfilters import halting, replies
 from openedx_webhooks.webfilters.applying import plan
-from openedx_webhooks.webfilters.refusal import ReplyError
 from openedx_webhooks.webfilters.spots import Change
 
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from opaque_keys.edx.keys import CourseKey, UsageKey
 
 from openedx_webhooks.catalog.contracts import Contract
+from openedx_webhooks.exceptions import ReplyError
 from openedx_webhooks.webfilters.changes import changed
-from openedx_webhooks.webfilters.refusal import ReplyError
 from openedx_webhooks.webfilters.spots import Change, Spot
 from tests.webfilters.arguments import BLOCK, COURSE, Fragment, Opaque
 from tests.webfilters.test_replies import json_values

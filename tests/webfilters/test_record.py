@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.test import override_settings
 from django.utils import timezone
 from openedx_filters.learning.filters import CourseEnrollmentStarted, StudentRegistrationRequested
 
@@ -85,15 +83,6 @@ def test_one_bad_row_does_not_keep_its_neighbours_out(webfilter: MakeWebfilter, 
     record.put(_call(row.pk, detail="half a character: \ud800"))
     record.put(_call(row.pk, detail="c"))
     assert sorted(call.detail for call in calls()) == ["The details could not be written.", "a", "c"]
-
-
-def test_old_calls_are_purged(transactional_db: None) -> None:
-    for days in (0, 29, 31, 400):
-        _call(1, created=timezone.now() - timedelta(days=days)).save()
-    assert record.purge(batch=1) == 2
-    assert FilterCall.objects.count() == 2
-    with override_settings(OPENEDX_WEBHOOKS_RETENTION_DAYS=1):
-        assert record.purge() == 1
 
 
 def test_a_retired_account_is_forgotten(transactional_db: None) -> None:

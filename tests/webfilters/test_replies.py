@@ -18,9 +18,9 @@ from openedx_filters.learning.filters import (
     DashboardRenderStarted,
 )
 
+from openedx_webhooks.exceptions import ReplyError
 from openedx_webhooks.testing import ENDLESS, GARBAGE, Answer, Receiver
 from openedx_webhooks.webfilters import replies
-from openedx_webhooks.webfilters.refusal import ReplyError
 from tests.webfilters.arguments import COURSE
 from tests.webfilters.conftest import MakeWebfilter, data, halt, reply
 
