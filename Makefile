@@ -19,7 +19,7 @@ demo: $(VENV)/.test ## Start the stand-in LMS with a live inbox; ONCE=1 does one
 	$(BIN)python -m tests.lms.demo
 
 test: $(VENV)/.test ## Pass the tests.
-	$(BIN)pytest $(ARGS)
+	$(BIN)pytest --numprocesses=auto --dist=loadfile $(ARGS)
 
 test-services: $(VENV)/.services ## Pass the tests that need MariaDB, Redis and RabbitMQ on loopback.
 	WEBHOOKS_REQUIRE_SERVICES=1 WEBHOOKS_TEST_DATABASE=mysql $(BIN)pytest -m services $(ARGS)

@@ -41,8 +41,12 @@ def find_user(email: str) -> Any:
     very spelling wins, then an active one, then the oldest.
     """
     users = get_user_model().objects.filter(email__iexact=email)
-    same = [user for user in users if user.email.lower() == email.lower()]
+    same = [user for user in users if _is_same(user.email, email)]
     return min(same, key=lambda user: (user.email != email, not user.is_active, user.pk), default=None)
+
+
+def _is_same(one: str, other: str) -> bool:
+    return one.lower() == other.lower()
 
 
 def is_retired(email: str, user: AbstractBaseUser | None) -> bool:
@@ -56,7 +60,8 @@ def is_retired(email: str, user: AbstractBaseUser | None) -> bool:
 
     if user is not None:
         return bool(UserRetirementStatus.objects.filter(user_id=user.pk).exists())
-    if UserRetirementStatus.objects.filter(original_email__iexact=email).exists():
+    found = UserRetirementStatus.objects.filter(original_email__iexact=email)
+    if any(_is_same(original, email) for original in found.values_list("original_email", flat=True)):
         return True
     is_email_retired = getattr(student, "is_email_retired", None)
     return bool(is_email_retired and is_email_retired(email))
@@ -102,11 +107,15 @@ def allow(email: str, key: CourseKey, *, check_access: bool) -> bool:
     """Let whoever gets an account with this address be enrolled; return False where that is so already.
 
     The platform consumes the allowance when the account becomes active. One that another account has consumed
-    (it changed its address since) is not given out twice. Raises EnrollmentRefused.
+    (it changed its address since) is not given out twice. Neither is one of another address that the database
+    takes for this one (MySQL ignores accents): there is room for one of the two. Raises EnrollmentRefused.
     """
     from common.djangoapps.student.models import CourseEnrollmentAllowed  # noqa: PLC0415
 
-    allowance = CourseEnrollmentAllowed.objects.filter(email__iexact=email, course_id=key).first()
+    found = list(CourseEnrollmentAllowed.objects.filter(email__iexact=email, course_id=key))
+    allowance = next((row for row in found if _is_same(row.email, email)), None)
+    if allowance is None and found:
+        raise EnrollmentRefused(f"Somebody whose address differs only in accents is allowed into course {key}")
     if allowance is None:
         if check_access:
             _check_open(key)
@@ -166,9 +175,9 @@ def retirement_signal() -> Signal | None:
     return cast("Signal", USER_RETIRE_LMS_MISC)
 
 
-def retired_email(user: AbstractBaseUser) -> str:
+def retired_email(user: Any) -> str:
     """Return the address that an account had before its retirement was asked for, which replaced it; else its own."""
     from openedx.core.djangoapps.user_api.models import UserRetirementStatus  # noqa: PLC0415
 
     status = UserRetirementStatus.objects.filter(user=user).first()
-    return str(status.original_email if status else getattr(user, "email", ""))
+    return str(status.original_email if status else user.email)
