@@ -72,6 +72,7 @@ WHSEC = signing.generate_secret()
 @pytest.mark.parametrize(
     ("secret", "key"),
     [(WHSEC, signing.decode_secret(WHSEC)), (WHSEC, WHSEC.encode()), (SECRET, SECRET.encode())],
+    ids=["the bytes it stands for", "its own letters", "no whsec_ value"],
 )
 def test_standard_webhooks(secret: str, key: bytes) -> None:
     assert check(BODY, standard(key), ("other", secret)) is Scheme.STANDARD

@@ -173,7 +173,6 @@ Pair = namedtuple("Pair", "left right")
         ({"password": "x", "Session-ID": "y", "nested": [{"token": "z", "name": "n"}]}, {"nested": [{"name": "n"}]}),
         ('{"session_id": "x", "name": "n"}', '{"name": "n"}'),
     ],
-    ids=repr,
 )
 def test_how_a_value_is_shown(value, expected):
     assert shown(value) == expected
@@ -310,7 +309,6 @@ def test_long_keys_are_clipped():
         ({CourseKey.from_string(COURSE): 1}, {COURSE}, {"edX"}),
         ("no key", set(), set()),
     ],
-    ids=repr,
 )
 def test_every_course_in_the_event_is_collected(value, courses, organizations):
     payload = read(value)
