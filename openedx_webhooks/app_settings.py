@@ -105,13 +105,17 @@ def _writable(value: Any) -> frozenset[str]:
     return frozenset(value)
 
 
+def _is_secret(value: Any) -> bool:
+    return isinstance(value, str) and bool(value) and not re.search("[\ud800-\udfff]", value)
+
+
 def _secrets(value: Any) -> tuple[str, ...]:
     """Return the secrets, none where none is set. The message never shows what was given."""
     values = [value] if isinstance(value, str) else value
     if value in (None, "", [], ()):
         return ()
-    if not isinstance(values, Sequence) or not all(isinstance(v, str) and v for v in values):
-        raise ValueError("must be a text, or a list of texts while it rotates, none of them empty.")
+    if not isinstance(values, Sequence) or not all(map(_is_secret, values)):
+        raise ValueError("must be a text, or a list of texts while it rotates, none of them empty or beyond UTF-8.")
     return tuple(values)
 
 

@@ -27,6 +27,11 @@ WRONG = [
     ("PROXY", 8080, "must be text or None"),
     ("MAX_BODY", 1, "must be a whole number"),
     ("RETENTION_DAYS", 0.5, "must be a whole number from 1 to 3650"),
+    ("LERNITO_REQUIRE_STANDARD", 1, "must be True or False"),
+    ("LERNITO_CHECK_ACCESS", "no", "must be True or False"),
+    ("LERNITO_THROTTLE_RATE", "often", "must be a number per second, minute, hour or day"),
+    ("LERNITO_MAX_BODY", 1, "must be a whole number from 1024 to 1048576"),
+    ("LERNITO_MAX_COURSES", 0, "must be a whole number from 1 to 1000"),
     ("FROM_EVENT_BUS", "yes", "must be True or False"),
 ]
 
@@ -40,6 +45,21 @@ def test_a_wrong_value_is_a_warning_that_names_the_setting_and_the_mend(name, va
     assert message.level == WARNING
     assert message.msg.startswith(f"OPENEDX_WEBHOOKS_{name} {sentence}")
     assert repr(getattr(app_settings, name).default) in message.hint
+
+
+@pytest.mark.parametrize("secret", [["s3cr3t-one", ""], ["s3cr3t-one", None], "s3cr3t-\ud800", {"s3cr3t-one": 1}])
+def test_an_unusable_secret_is_named_and_not_shown(secret):
+    with override_settings(LERNITO_WEBHOOK_SECRET=secret):
+        (message,) = ours()
+
+    assert message.msg.startswith("LERNITO_WEBHOOK_SECRET must be a text")
+    assert "s3cr3t" not in f"{message.msg} {message.hint}"
+
+
+@pytest.mark.parametrize("secret", [None, "", []])
+def test_a_site_without_lernito_is_told_nothing(secret):
+    with override_settings(LERNITO_WEBHOOK_SECRET=secret):
+        assert ours() == []
 
 
 @pytest.mark.parametrize(

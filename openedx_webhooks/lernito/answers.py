@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import logging
-import re
+import math
 import traceback
 from collections.abc import Iterable
 from typing import Any
@@ -20,9 +20,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 log = logging.getLogger(__name__)
-
-_EMAIL = re.compile(r"[^\s'\"<>(),;=]+@[^\s'\"<>(),;=]+")
-_PERSONAL = ("email", "name", "family", "username")
 
 
 class InvalidSignature(APIException):
@@ -70,7 +67,7 @@ class AlwaysJSON(BaseContentNegotiation):
         return renderer, renderer.media_type
 
 
-def failure(error: Exception, context: dict[str, Any]) -> Response:
+def failure(error: Exception, context: dict[str, Any]) -> Response:  # noqa: ARG001  DRF's interface
     """Return the answer to any exception; what nobody expected is a 500, logged with its cause.
 
     Takes the place of DRF's exception handler, which would mark the whole request's transaction: the view has
@@ -78,10 +75,10 @@ def failure(error: Exception, context: dict[str, Any]) -> Response:
     """
     known = _known(error)
     if known is None:
-        log.error("An order failed.\n%s", describe(error, context["view"].personal))
+        log.error("An order failed.\n%s", describe(error))
         return Response({"success": False, "message": "Internal server error"}, status=500)
     wait = getattr(known, "wait", None)
-    headers = {"Retry-After": str(int(wait))} if wait else {}
+    headers = {"Retry-After": str(math.ceil(wait))} if wait else {}
     return Response({"success": False, "message": _message(known)}, status=known.status_code, headers=headers)
 
 
@@ -109,23 +106,12 @@ def _message(error: APIException) -> Any:
     return str(error.detail)
 
 
-def describe(error: BaseException, personal: Iterable[str] = ()) -> str:
-    """Return an exception's traceback without anything personal in it.
+def describe(error: BaseException) -> str:
+    """Return an exception's traceback without the texts of exceptions: they quote rows, names and addresses.
 
-    A database error quotes rows, so of its text only the number is kept; elsewhere email addresses and the
-    ``personal`` texts are struck out.
+    Of a database error the number is kept.
     """
-    text = "".join(_frames(error))
-    for value in sorted({v for v in personal if v}, key=len, reverse=True):
-        text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", "[personal]", text, flags=re.IGNORECASE)
-    return _EMAIL.sub("[email]", text)
-
-
-def personal_texts(data: Any) -> list[str]:
-    """Return the texts of an order that belong to a person, for ``describe`` to strike out."""
-    if not isinstance(data, dict):
-        return []
-    return [value for name in _PERSONAL if isinstance(value := data.get(name), str)]
+    return "".join(_frames(error))
 
 
 def _frames(error: BaseException) -> Iterable[str]:
@@ -136,10 +122,6 @@ def _frames(error: BaseException) -> Iterable[str]:
     # Not format_tb: its carets parse the source, which fails in Python 3.11 when two threads do it at once.
     for frame in traceback.extract_tb(error.__traceback__):
         yield f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}\n    {frame.line}\n'
-    yield f"{type(error).__module__}.{type(error).__qualname__}: {_text(error)}\n"
-
-
-def _text(error: BaseException) -> str:
-    if isinstance(error, DatabaseError) or "MySQLdb" in type(error).__module__:
-        return str(error.args[0]) if error.args and isinstance(error.args[0], int) else "(text left out)"
-    return str(error)
+    number = error.args[0] if isinstance(error, DatabaseError) and error.args else None
+    text = f": {number}" if isinstance(number, int) else ""
+    yield f"{type(error).__module__}.{type(error).__qualname__}{text}\n"

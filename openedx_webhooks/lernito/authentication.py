@@ -5,7 +5,7 @@ Three ways to sign are accepted, with any of the site's secrets:
 - ``X-Lernito-Signature``: the hex HMAC-SHA256 of the raw body;
 - the same header over ``json.dumps(data, sort_keys=True)``, with Python's default separators or with
   ``(",", ":")``: clients sign that text and send another spelling of the same data;
-- the headers of Standard Webhooks 1.0.0, which also bound the time in which a copy can be sent again.
+- the headers of Standard Webhooks 1.0.0, which also hold the time of signing.
 """
 
 from __future__ import annotations
@@ -45,8 +45,9 @@ def verify(
 ) -> Scheme:
     """Return how ``body`` is signed; raise SignatureError where it is not.
 
-    ``headers`` has lower-case names. Where the headers of Standard Webhooks are present they alone decide, so
-    that a copy of an old order does not pass by its second signature.
+    ``headers`` has lower-case names. Where the headers of Standard Webhooks are present they alone decide. That
+    bounds nothing by itself: a copy passes without them, by an X-Lernito-Signature that was sent along. Only
+    ``require_standard`` turns old copies away.
     """
     if require_standard or "webhook-signature" in headers:
         signing.verify(_standard_keys(secrets), headers, body, now=now)

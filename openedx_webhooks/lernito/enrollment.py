@@ -2,20 +2,18 @@
 
 Two equal orders at the same instant end in one enrollment and two answers of success: orders for the same
 person wait on a row of our own table, and what still collides (with the learner's own click, say) is tried
-again as a whole.
+once more as a whole.
 """
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from time import monotonic
 from typing import Any
 
-from django.db import DatabaseError, IntegrityError, OperationalError, transaction
-from django.db.transaction import TransactionManagementError
+from django.db import DatabaseError, transaction
 from edx_django_utils.cache import RequestCache
 from opaque_keys import InvalidKeyError
 from opaque_keys.edx.keys import CourseKey
@@ -27,11 +25,8 @@ from openedx_webhooks.lernito.authentication import Scheme
 from openedx_webhooks.models import LernitoLock
 
 LOCKS = 512
-ATTEMPTS = 6
-PATIENCE = 10
-"""Seconds after which an order is not tried again: a lock wait alone may take the database's 50."""
-_TRY_AGAIN = {1020, 1205, 1213}
-"""MySQL's and MariaDB's numbers: the row changed since it was read, lock wait timeout, deadlock."""
+PATIENCE = 30.0
+"""Seconds after which no further course is begun: webfilters may take their time over each, and others wait."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,14 +61,19 @@ class Receipt:
 def place(order: Order) -> Receipt:
     """Carry out an order, whole or not at all. Raises EnrollmentRefused with the sentence for the client."""
     keys = _course_keys(order.course_ids)
-    until = time.monotonic() + PATIENCE
-    for delay in _delays():
-        try:
-            return _place_once(order, keys)
-        except DatabaseError as error:
-            if not _may_pass(error) or time.monotonic() > until:
-                raise
-        time.sleep(delay)
+    receipt = _place_twice(order, keys)
+    is_new = any(result is Result.ALLOWED for _course_id, result in receipt.results)
+    if is_new and edx_platform.find_user(order.email) is not None:
+        # The account was made meanwhile, and became active before there was an allowance for it to find.
+        receipt = _place_twice(order, keys)
+    return receipt
+
+
+def _place_twice(order: Order, keys: Sequence[CourseKey]) -> Receipt:
+    """Place an order; once more where the database refused, as after a deadlock or beside the learner's own click."""
+    try:
+        return _place_once(order, keys)
+    except DatabaseError:
         # The platform remembers within a request who is enrolled where: as of the transaction that died.
         RequestCache.clear_all_namespaces()
     return _place_once(order, keys)
@@ -100,10 +100,21 @@ def _carry_out(order: Order, keys: Sequence[CourseKey]) -> Receipt:
     if order.mode:
         _require_mode(order.mode, keys, has_account=user is not None)
     if user is None:
-        results = tuple((str(key), _allow(order, key)) for key in keys)
+        results = _each(keys, lambda key: _allow(order, key))
         return Receipt(message=f"Enrollment allowance verified for {len(keys)} course(s)", results=results)
-    results = tuple((str(key), _enroll(user, order, key)) for key in keys)
+    results = _each(keys, lambda key: _enroll(user, order, key))
     return Receipt(message=f"User enrollment status verified for {len(keys)} course(s)", results=results)
+
+
+def _each(keys: Sequence[CourseKey], act: Callable[[CourseKey], Result]) -> tuple[tuple[str, Result], ...]:
+    """Act on each course; raise TimeoutError, which undoes the order, before one that would begin too late."""
+    until = monotonic() + PATIENCE
+    results = []
+    for key in keys:
+        if monotonic() > until:
+            raise TimeoutError(f"The order took longer than {PATIENCE:g} s.")
+        results.append((str(key), act(key)))
+    return tuple(results)
 
 
 def _course_keys(course_ids: Sequence[str]) -> list[CourseKey]:
@@ -146,21 +157,3 @@ def _enroll(user: Any, order: Order, key: CourseKey) -> Result:
 def _allow(order: Order, key: CourseKey) -> Result:
     done = edx_platform.allow(order.email, key, check_access=app_settings.LERNITO_CHECK_ACCESS())
     return Result.ALLOWED if done else Result.ALREADY_ALLOWED
-
-
-def _delays() -> Iterator[float]:
-    """Yield the seconds to wait before each further attempt: doubling, with jitter, about 1.5 s in all."""
-    for number in range(ATTEMPTS - 1):
-        yield 0.05 * 2**number * random.uniform(0.5, 1.5)  # noqa: S311
-
-
-def _may_pass(error: DatabaseError) -> bool:
-    """Return whether the same order may succeed a moment later.
-
-    A deadlock that a receiver swallowed shows as TransactionManagementError: the transaction died unseen.
-    """
-    if isinstance(error, (IntegrityError, TransactionManagementError)):
-        return True
-    if not isinstance(error, OperationalError):
-        return False
-    return (error.args[0] if error.args else None) in _TRY_AGAIN or "database is locked" in str(error)

@@ -1,9 +1,8 @@
-"""The record of accepted orders: kept in the order's own transaction, found by address, purged by age."""
+"""The record of accepted orders: kept in the order's own transaction, and found by address."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
 
 from django.utils.crypto import salted_hmac
 
@@ -27,20 +26,3 @@ def keep(email: str, *, source: str, scheme: Scheme, message: str, results: Iter
         message=message,
         results="\n".join(f"{course_id} {result}" for course_id, result in results),
     )
-
-
-def purge(older_than: datetime, limit: int) -> int:
-    """Delete at most ``limit`` orders from before ``older_than`` (aware), the oldest first; return how many.
-
-    A caller repeats it until it returns less than ``limit``: short transactions, whatever has piled up.
-    """
-    old = LernitoOrder.objects.filter(created__lt=older_than).order_by("created", "id")
-    ids = list(old.values_list("id", flat=True)[:limit])
-    LernitoOrder.objects.filter(id__in=ids).delete()
-    return len(ids)
-
-
-def forget(email: str) -> int:
-    """Delete the orders of one email address, for somebody's retirement; return how many."""
-    deleted, _ = LernitoOrder.objects.filter(email_hmac=email_hmac(email)).delete()
-    return deleted

@@ -38,6 +38,12 @@ class LernitoOrderSerializer(serializers.Serializer[dict[str, Any]]):
         help_text="The course mode to enroll into; without it, the course's default. One of the course's.",
     )
 
+    def validate_email(self, value: str) -> str:
+        """Refuse a local part beyond ASCII: the Kelvin sign in lower case is a k, and so another's address."""
+        if not value.rpartition("@")[0].isascii():
+            raise serializers.ValidationError("Enter a valid email address.")
+        return value
+
     def validate_courseIds(self, value: list[str]) -> list[str]:  # noqa: N802  DRF's name for it
         """Hold the number of courses under the site's limit."""
         limit = app_settings.LERNITO_MAX_COURSES()

@@ -11,6 +11,7 @@ from django.http import Http404, HttpRequest
 from django.utils import translation
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.settings import api_settings
 from rest_framework.throttling import SimpleRateThrottle
 from rest_framework.views import APIView
 
@@ -32,9 +33,15 @@ class LernitoThrottle(SimpleRateThrottle):
         return app_settings.LERNITO_THROTTLE_RATE()
 
     def get_cache_key(self, request: Request, view: APIView) -> str:  # noqa: ARG002
-        """Return a key of fixed length: ``X-Forwarded-For`` is the client's to write, and caches limit keys."""
+        """Return a key of fixed length, because caches limit keys.
+
+        ``X-Forwarded-For`` is the client's to write: it counts only where the site's ``NUM_PROXIES`` says how much
+        of it its own proxies wrote.
+        """
+        trusts = api_settings.NUM_PROXIES is not None
         # Behind a Unix socket there is no address: str() of None is one client like another.
-        ident = hashlib.sha256(str(self.get_ident(request)).encode("utf-8", "replace")).hexdigest()
+        address = str(self.get_ident(request) if trusts else request.META.get("REMOTE_ADDR"))
+        ident = hashlib.sha256(address.encode("utf-8", "replace")).hexdigest()
         return self.cache_format % {"scope": self.scope, "ident": ident}
 
 
@@ -47,8 +54,6 @@ class _Enveloped(APIView):
     renderer_classes = (answers.EnvelopeRenderer,)
     throttle_classes = (LernitoThrottle,)
     content_negotiation_class = answers.AlwaysJSON
-    personal: tuple[str, ...] = ()
-    """Texts of the request that no log line may hold."""
 
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response]:
         """Return ours instead of the site's."""
@@ -89,7 +94,6 @@ class OrderView(_Enveloped):
             data = authentication.parse(body)
         except ValueError as error:
             raise answers.Refused("Malformed JSON") from error
-        self.personal = tuple(answers.personal_texts(data))
         serializer = LernitoOrderSerializer(data=data)
         with translation.override("en"):
             serializer.is_valid(raise_exception=True)

@@ -28,7 +28,7 @@ class Break(PipelineStep):
     """Fails as a bug does, with somebody's data in its message."""
 
     def run_filter(self, user: Any, course_key: Any, mode: Any) -> dict[str, Any]:
-        raise RuntimeError(f"no seat for {user.email} in {course_key}")
+        raise RuntimeError(f"no seat for {user.username} ({user.profile.name}, {user.email}) in {course_key}")
 
 
 class PreventWithoutAWord(PipelineStep):

@@ -77,7 +77,7 @@ def test_a_wrong_signature(url: str) -> None:
     assert not CourseEnrollmentAllowed.objects.exists()
 
 
-@pytest.mark.parametrize("secret", [None, "", [], [""], 7, ["one", None]])
+@pytest.mark.parametrize("secret", [None, "", [], [""], 7, ["one", None], "lone \ud800"])
 def test_no_usable_secret_is_the_operators_matter_alone(
     url: str, settings: Any, caplog: pytest.LogCaptureFixture, secret: Any
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import timedelta
 from typing import Any
 
@@ -9,11 +10,14 @@ import pytest
 from common.djangoapps.course_modes.models import CourseMode
 from common.djangoapps.student.models import CourseEnrollment, CourseEnrollmentAllowed
 from django.contrib.auth.models import User
+from django.db import connection
+from django.db.models.signals import pre_save
 from django.utils import timezone
 from openedx.core.djangoapps.content.course_overviews.models import CourseOverview
 from openedx.core.djangoapps.user_api.models import UserRetirementStatus
 
 from openedx_webhooks import subscriptions
+from openedx_webhooks.lernito import enrollment
 from openedx_webhooks.models import Event, LernitoOrder, Webhook
 from tests.lernito import steps
 from tests.lernito.conftest import COURSES, EMAIL, Shop, make_user
@@ -66,6 +70,16 @@ class TestExistingUser:
         assert results(shop.order("learner1@josé.example")) == ["allowed", "allowed"]
         assert not CourseEnrollment.objects.exists()
 
+    @pytest.mark.parametrize("sign", ["\u212a", "\u017f"])
+    def test_a_sign_whose_lower_case_is_a_letter(self, shop: Shop, sign: str) -> None:
+        """The Kelvin sign and the long s pass for k and s, and so for another person's address."""
+        for letter in "ks":
+            make_user(f"learner{letter}@example.com")
+        answer = shop.order(f"learner{sign}@example.com")
+        assert (answer.status_code, list(answer.json()["message"])) == (400, ["email"])
+        assert not CourseEnrollment.objects.exists()
+        assert not CourseEnrollmentAllowed.objects.exists()
+
     def test_inactive_users_are_enrolled(self, shop: Shop) -> None:
         user = make_user(is_active=False)
         assert results(shop.order()) == ["enrolled", "enrolled"]
@@ -86,6 +100,11 @@ class TestRetired:
         assert refusal(shop.order(status.retired_email)) == expected
         assert not CourseEnrollmentAllowed.objects.exists()
 
+    def test_another_address_is_not(self, shop: Shop) -> None:
+        """MySQL takes josé for jose, and the one's retirement is none of the other's."""
+        UserRetirementStatus.create_retirement(make_user("ada@jose.example"))
+        assert results(shop.order("ada@jos\u00e9.example")) == ["allowed", "allowed"]
+
 
 class TestNewUser:
     def test_repeated_in_another_spelling(self, shop: Shop) -> None:
@@ -97,6 +116,36 @@ class TestNewUser:
         CourseEnrollmentAllowed.objects.create(email=EMAIL, course_id=courses[0].id, auto_enroll=False)
         assert results(shop.order()) == ["allowed", "allowed"]
         assert CourseEnrollmentAllowed.objects.filter(auto_enroll=True).count() == 2
+
+    def test_another_address_s_invitation_is_left_alone(self, shop: Shop, courses: list[CourseOverview]) -> None:
+        """MySQL takes one address for the other, and its unique index has no room for both."""
+        other = CourseEnrollmentAllowed.objects.create(
+            email="ada@jose.example", course_id=courses[0].id, auto_enroll=False
+        )
+        answer = shop.order("ada@jos\u00e9.example")
+        if connection.vendor == "mysql":
+            assert "differs only in accents" in refusal(answer)
+        else:
+            assert results(answer) == ["allowed", "allowed"]
+        other.refresh_from_db()
+        assert not other.auto_enroll
+
+    def test_an_account_made_while_the_order_is_placed(self, shop: Shop, emitted: list[str]) -> None:
+        """It becomes active before there is an allowance for it to find."""
+        made: list[User] = []
+
+        def register(**_signal: Any) -> None:
+            if not made:
+                made.append(make_user())
+
+        pre_save.connect(register, sender=CourseEnrollmentAllowed)
+        try:
+            assert results(shop.order()) == ["enrolled", "enrolled"]
+        finally:
+            pre_save.disconnect(register, sender=CourseEnrollmentAllowed)
+        assert CourseEnrollment.objects.filter(user=made[0], is_active=True).count() == 2
+        assert sorted(emitted) == ["changed", "changed", "created", "created"]
+        assert results(shop.order()) == ["already_enrolled", "already_enrolled"]
 
     def test_an_allowance_is_used_once(self, shop: Shop) -> None:
         shop.order()
@@ -217,3 +266,15 @@ class TestCourseIds:
     def test_keys_of_other_things(self, shop: Shop, user: User, other: str) -> None:
         assert other in refusal(shop.order(course_ids=[other]))
         assert not CourseEnrollment.objects.exists()
+
+
+def test_an_order_that_takes_too_long_is_undone(
+    shop: Shop, user: User, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Webfilters may take seconds over each course, and other orders wait on the same row."""
+    clock = itertools.chain([0.0, 0.0], itertools.repeat(enrollment.PATIENCE + 1))
+    monkeypatch.setattr(enrollment, "monotonic", lambda: next(clock))
+    answer = shop.order()
+    assert (answer.status_code, answer.json()["message"]) == (500, "Internal server error")
+    assert not CourseEnrollment.objects.exists()
+    assert not LernitoOrder.objects.exists()

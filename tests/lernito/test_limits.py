@@ -12,6 +12,7 @@ from django.contrib.auth.models import User
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from openedx_webhooks.lernito.views import LernitoThrottle
 from openedx_webhooks.models import LernitoOrder
 from tests.lernito.conftest import COURSES, EMAIL, PATH, Shop, signature
 
@@ -88,10 +89,26 @@ def test_too_many_requests(shop: Shop, settings: Any, user: User) -> None:
     answer = shop.order()
     assert envelope(answer) == (429, "Too many requests")
     assert 0 < int(answer.headers["Retry-After"]) <= 3600
-    long = shop.post(b"{}", x_forwarded_for="1.2.3.4, " * 1000)
-    assert envelope(long)[0] == 401
+    for forged in ("1.2.3.4", "1.2.3.4, " * 1000):
+        assert envelope(shop.post(b"{}", x_forwarded_for=forged))[0] == 429
     settings.OPENEDX_WEBHOOKS_LERNITO_THROTTLE_RATE = None
     assert shop.order().status_code == 200
+
+
+def test_a_site_that_counts_its_proxies_limits_their_clients(shop: Shop, settings: Any) -> None:
+    settings.OPENEDX_WEBHOOKS_LERNITO_THROTTLE_RATE = "1/hour"
+    settings.REST_FRAMEWORK = {"NUM_PROXIES": 1}
+    statuses = [shop.post(b"{}", x_forwarded_for=f"6.6.6.{n}, {client}").status_code
+                for n, client in enumerate(("1.2.3.4", "1.2.3.5", "1.2.3.4"))]  # fmt: skip
+    assert statuses == [401, 401, 429]
+
+
+def test_the_time_to_come_back_is_never_now(shop: Shop, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.OPENEDX_WEBHOOKS_LERNITO_THROTTLE_RATE = "1/second"
+    monkeypatch.setattr(LernitoThrottle, "timer", staticmethod(lambda: moments.pop(0)))
+    moments = [100.0, 100.9]
+    assert shop.post(b"{}").status_code == 401
+    assert shop.post(b"{}").headers["Retry-After"] == "1"
 
 
 @pytest.mark.parametrize("rate", ["often", "0/minute", "5/fortnight", 600, "5/"])
