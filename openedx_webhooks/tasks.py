@@ -26,10 +26,13 @@ MINUTE = 60.0
     soft_time_limit=engine.SLICE + LONGEST_TIMEOUT + 30,
     time_limit=engine.SLICE + LONGEST_TIMEOUT + 60,
 )
-def deliver() -> None:
-    """Drain for one slice, then wake up whoever goes on. Losing this task is harmless: the table is the truth."""
+def deliver(turn: str = "") -> None:
+    """Drain for one slice, then wake up whoever goes on. Losing this task is harmless: the table is the truth.
+
+    ``turn`` names the slot that the slice before kept for this wake-up.
+    """
     try:
-        if engine.drain() is None:
+        if engine.drain(turn=turn) is None:
             engine.wake_for_a_dead_holder()
         else:
             engine.wake_for_the_rest()

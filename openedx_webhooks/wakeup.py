@@ -46,8 +46,10 @@ def dispatch() -> str:
     return "thread" if current_app.conf.task_always_eager or not current_app.conf.broker_url else "celery"
 
 
-def publish() -> None:
+def publish(turn: str = "") -> None:
     """Send one wake-up to the workers, over a connection that cannot block longer than a few seconds.
+
+    ``turn`` goes along, for the drain that it wakes.
 
     Never with a countdown: Redis redelivers a message that waits longer than its visibility timeout, and a worker
     that holds a waiting message ends when it loses Redis (seen with Celery 5.7). Raises whatever the transport raises.
@@ -58,7 +60,8 @@ def publish() -> None:
     with _bounded_connection() as connection:
         # One try: the next event, and the minute of every worker's bootstep, try again.
         connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=BROKER_PATIENCE)
-        current_app.send_task(TASK, connection=connection, retry=False, ignore_result=True, **options)
+        arguments = [turn] if turn else []
+        current_app.send_task(TASK, arguments, connection=connection, retry=False, ignore_result=True, **options)
 
 
 def _bounded_connection() -> Any:

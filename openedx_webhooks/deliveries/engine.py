@@ -34,16 +34,17 @@ HORIZON = 55.0
 """Seconds; what is due sooner gets a wake-up of its own, what is due later is found by the minute's."""
 
 
-def drain(*, seconds: float = SLICE, stop: Stop = lambda: False) -> Tally | None:
+def drain(*, seconds: float = SLICE, stop: Stop = lambda: False, turn: str = "") -> Tally | None:
     """Deliver what is due, until nothing is, ``seconds`` are over, or ``stop()`` says so.
 
-    Returns None where another drain of the site is at work: it will look once more on our behalf. Raises
-    django.db.Error where the tables are missing or the database stays away.
+    ``turn`` is what a wake-up carries for which a slot was kept. Returns None where another drain of the site is at
+    work: it will look once more on our behalf. Raises django.db.Error where the tables are missing or the database
+    stays away.
     """
     connection = engine_connection()
     paused: dict[int, str] = {}
     try:
-        tally = _drain(connection, seconds, stop, paused)
+        tally = _drain(connection, seconds, stop, paused, turn)
     finally:
         notice.send(connection, paused)
     if tally is not None and not stop():
@@ -51,12 +52,15 @@ def drain(*, seconds: float = SLICE, stop: Stop = lambda: False) -> Tally | None
     return tally
 
 
-def _drain(connection: BaseDatabaseWrapper, seconds: float, stop: Stop, paused: dict[int, str]) -> Tally | None:
+def _drain(
+    connection: BaseDatabaseWrapper, seconds: float, stop: Stop, paused: dict[int, str], turn: str
+) -> Tally | None:
+    kept = slot.resume(connection, turn) if turn else None
     deadline = time.monotonic() + seconds
     tally = Tally()
     first = True
-    while held := slot.take(connection):
-        first = False
+    while held := kept or slot.take(connection):
+        first, kept = False, None
         woken = False
         try:
             # Not entered: its thread starts with the first request, and most looks find nothing.
@@ -83,9 +87,22 @@ def wake_for_the_rest() -> None:
     if seconds is None or seconds > HORIZON:
         return
     if seconds <= 0:
-        wakeup.notify()
+        _hand_over()
     elif slot.plan_wake_up(connection, seconds):
         wakeup.notify_later(seconds)
+
+
+def _hand_over() -> None:
+    """Keep the slot for a wake-up that goes to the end of the queue, so that others' tasks before it come first."""
+    if wakeup.dispatch() != "celery":
+        wakeup.notify()
+    elif held := slot.take(engine_connection()):
+        try:
+            wakeup.publish(held.turn)
+        except Exception as error:  # noqa: BLE001  every transport raises errors of its own
+            log.warning("openedx_webhooks: the next slice waits for the broker: %s", type(error).__name__)
+            held.release()
+            wakeup.notify()
 
 
 def wake_for_a_dead_holder() -> None:

@@ -37,6 +37,11 @@ class Slot:
         """Seconds by which the database's clock has stepped back under this slot; for the holder to act on."""
 
     @property
+    def turn(self) -> str:
+        """What a wake-up carries to go on with this slot: see ``resume``."""
+        return f"{self._number}:{self._token}"
+
+    @property
     def is_first(self) -> bool:
         """Whether this is the slot that is taken before all others: its holder keeps an eye on the clock."""
         return self._number == 1
@@ -82,6 +87,18 @@ def take(connection: BaseDatabaseWrapper) -> Slot | None:
     if slot is not None and slot.is_first:
         slot.behind = behind
     return slot
+
+
+def resume(connection: BaseDatabaseWrapper, turn: str) -> Slot | None:
+    """Go on with a slot that was kept for this wake-up; None where it came too late, and another drain has it.
+
+    At the end of a slice the slot is kept for one more wake-up, sent to the end of the queue. All that wait in the
+    queue before it find the slot taken and return at once, and so the tasks of the platform between them get
+    their turn before the next slice.
+    """
+    number, _, token = turn.partition(":")
+    slot = Slot(connection, int(number), token)
+    return slot if slot.renew() else None
 
 
 def _take_any(connection: BaseDatabaseWrapper) -> Slot | None:

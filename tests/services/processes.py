@@ -104,16 +104,16 @@ class Site:
         self._processes.append(process)
         return process
 
-    def start_worker(self, name: str = "worker") -> subprocess.Popen[bytes]:
+    def start_worker(self, name: str = "worker", concurrency: int = 2) -> subprocess.Popen[bytes]:
         """Start a Celery prefork worker as Tutor does, without waiting for it."""
-        command = ["-m", "celery", "--app=lms.celery", "worker", "--loglevel=INFO", "--concurrency=2"]
+        command = ["-m", "celery", "--app=lms.celery", "worker", "--loglevel=INFO", f"--concurrency={concurrency}"]
         command += ["--prefetch-multiplier=1", "--max-tasks-per-child=100", f"--hostname={name}@%h"]
         command += ["--queues=edx.lms.core.default,edx.lms.core.high,edx.lms.core.high_mem"]
         return self.start(name, command)
 
-    def worker(self, name: str = "worker") -> subprocess.Popen[bytes]:
+    def worker(self, name: str = "worker", concurrency: int = 2) -> subprocess.Popen[bytes]:
         """Start a Celery worker, and wait until it takes tasks."""
-        process = self.start_worker(name)
+        process = self.start_worker(name, concurrency)
         wait_until(lambda: " ready." in self.log(name), 90, lambda: f"{name} to be ready:\n{self.log(name)}")
         return process
 
