@@ -1,4 +1,4 @@
-"""The record of accepted orders: kept in the order's own transaction, and found by address."""
+"""The record of accepted orders: kept in the order's own transaction, found and forgotten by address."""
 
 from __future__ import annotations
 
@@ -26,3 +26,9 @@ def keep(email: str, *, source: str, scheme: Scheme, message: str, results: Iter
         message=message,
         results="\n".join(f"{course_id} {result}" for course_id, result in results),
     )
+
+
+def forget(email: str) -> int:
+    """Delete the orders of one email address, for somebody's retirement; return how many."""
+    deleted, _ = LernitoOrder.objects.filter(email_hmac=email_hmac(email)).delete()
+    return deleted

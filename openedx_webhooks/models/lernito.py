@@ -11,12 +11,12 @@ class LernitoOrder(models.Model):
     """One accepted enrollment order: when, from where, for which courses, and what became of each.
 
     The person is kept as a keyed HMAC of the email address (``lernito.records.email_hmac``): enough to find the
-    orders of an address that somebody names, useless to whoever reads the table. ``OPENEDX_WEBHOOKS_RETENTION_DAYS``
-    deletes it; a retirement before that does not, as the order is a record of what was bought.
+    orders of an address that somebody names, useless to whoever reads the table. A retirement deletes the
+    orders of its address (``handlers.retire``), ``OPENEDX_WEBHOOKS_RETENTION_DAYS`` all of that age.
 
     .. pii: A keyed hash of the email address, and the network address that the order came from.
     .. pii_types: email_address, ip
-    .. pii_retirement: retained
+    .. pii_retirement: local_api
     """
 
     created = models.DateTimeField(_("time"), default=timezone.now, db_index=True, editable=False)

@@ -61,6 +61,13 @@ def test_a_refused_order_is_not_kept(shop: Shop, user: User) -> None:
     assert not LernitoOrder.objects.exists()
 
 
+def test_forgotten_with_the_person(shop: Shop) -> None:
+    shop.order()
+    shop.order("other@example.com")
+    assert records.forget(EMAIL.title()) == 1
+    assert LernitoOrder.objects.get().email_hmac == records.email_hmac("other@example.com")
+
+
 class TestLog:
     def text(self, caplog: pytest.LogCaptureFixture) -> str:
         ours = [record for record in caplog.records if record.name.startswith("openedx_webhooks")]
