@@ -44,8 +44,8 @@ upgrade: $(VENV)/.dev ## Compile requirements/*.txt anew.
 docs: $(VENV)/.doc ## Build the documentation; a warning is an error.
 	$(BIN)sphinx-build -W -q -b html docs docs/_build/html
 
-bench: $(VENV)/.services ## Measure, as ratios within one run.
-	for file in tests/benchmarks/bench_*.py; do $(BIN)python $$file || exit 1; done
+bench: $(VENV)/.bench ## Measure beside peers, as ratios within one run; ARGS="--only throughput" measures a part.
+	$(BIN)python -m tests.benchmarks $(ARGS)
 
 clean: ## Remove what the targets above made.
 	rm -rf .venv .demo .tox build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
