@@ -33,7 +33,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _on_mariadb(db: None) -> None:
-    assert connection.vendor == "mysql", "These tests are for MariaDB: set WEBHOOKS_TEST_DATABASE=mysql."
+    if connection.vendor != "mysql":
+        pytest.skip("These tests are for MariaDB: make test-services")
 
 
 @pytest.fixture
