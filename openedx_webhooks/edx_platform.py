@@ -9,7 +9,7 @@ the platform's apps are not there. Interfaces: ``common.djangoapps.student.model
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Any, cast
+from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
@@ -172,7 +172,8 @@ def retirement_signal() -> Signal | None:
         from openedx.core.djangoapps.user_api.accounts.signals import USER_RETIRE_LMS_MISC  # noqa: PLC0415
     except ImportError:
         return None
-    return cast("Signal", USER_RETIRE_LMS_MISC)
+    signal: Signal = USER_RETIRE_LMS_MISC
+    return signal
 
 
 def retired_email(user: Any) -> str:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import traceback
 from collections.abc import Iterable
 from typing import Any
@@ -78,7 +77,7 @@ def failure(error: Exception, context: dict[str, Any]) -> Response:  # noqa: ARG
         log.error("An order failed.\n%s", describe(error))
         return Response({"success": False, "message": "Internal server error"}, status=500)
     wait = getattr(known, "wait", None)
-    headers = {"Retry-After": str(math.ceil(wait))} if wait else {}
+    headers = {"Retry-After": str(wait)} if wait else {}
     return Response({"success": False, "message": _message(known)}, status=known.status_code, headers=headers)
 
 

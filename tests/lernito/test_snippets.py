@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -51,6 +54,21 @@ def test_a_snippet_enrolls(live_server: Any, settings: Any, name: str, secret: s
     assert "200" in done.stdout
     assert CourseEnrollment.objects.filter(user=user, is_active=True).exists()
     assert LernitoOrder.objects.get().scheme == scheme
+
+
+def test_the_tutor_plugin_sets_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The patch is Python that the LMS's settings run."""
+    page = (DOCS / "lernito.rst").read_text()
+    block = re.search(r"\.\. code-block:: python\n\n((?:    .*\n|\n)+)", page)
+    assert block
+    patches: list[tuple[str, str]] = []
+    hooks = SimpleNamespace(Filters=SimpleNamespace(ENV_PATCHES=SimpleNamespace(add_item=patches.append)))
+    monkeypatch.setitem(sys.modules, "tutor", SimpleNamespace(hooks=hooks))
+    exec(textwrap.dedent(block[1]), {})
+    [(name, patch)] = patches
+    site: dict[str, Any] = {}
+    exec(patch, site)
+    assert (name, site["LERNITO_WEBHOOK_SECRET"]) == ("openedx-lms-common-settings", "<the secret>")
 
 
 def test_the_page_shows_every_snippet_and_no_other() -> None:
