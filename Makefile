@@ -4,6 +4,7 @@ PYTHON ?= python3
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 VENV ?= .venv/py$(VERSION)
 BIN := $(VENV)/bin/
+SPREAD = --numprocesses=auto --dist=loadfile
 ON_MARIADB = tests/admin tests/deliveries tests/lernito tests/lms_tests tests/models tests/webfilters tests/test_*.py
 UV_COMPILE = $(BIN)uv pip compile --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --quiet
 
@@ -19,11 +20,11 @@ demo: $(VENV)/.test ## Start the stand-in LMS with a live inbox; ONCE=1 does one
 	$(BIN)python -m tests.lms.demo
 
 test: $(VENV)/.test ## Pass the tests.
-	$(BIN)pytest --numprocesses=auto --dist=loadfile $(ARGS)
+	$(BIN)pytest $(SPREAD) $(ARGS)
 
 test-services: $(VENV)/.services ## Pass the tests that need MariaDB, Redis and RabbitMQ on loopback.
 	WEBHOOKS_REQUIRE_SERVICES=1 WEBHOOKS_TEST_DATABASE=mysql $(BIN)pytest -m services $(ARGS)
-	WEBHOOKS_TEST_DATABASE=mysql $(BIN)pytest -m "not services" $(ON_MARIADB) $(ARGS)
+	WEBHOOKS_TEST_DATABASE=mysql $(BIN)pytest -m "not services" $(SPREAD) $(ON_MARIADB) $(ARGS)
 
 quality: $(VENV)/.quality ## Check style, types, walls, migrations and PII annotations.
 	$(BIN)ruff check .
