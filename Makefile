@@ -32,7 +32,7 @@ quality: $(VENV)/.quality ## Check style, types, walls, migrations and PII annot
 	$(BIN)mypy
 	$(BIN)lint-imports
 	$(BIN)python manage.py makemigrations --check --dry-run openedx_webhooks
-	$(BIN)code_annotations django_find_annotations --config_file .pii_annotations.yml --lint --report --coverage
+	PYTHONPATH=.:tests/lms $(BIN)code_annotations django_find_annotations --config_file .pii_annotations.yml --lint --report --coverage
 
 validate: test quality ## Everything that CI checks without services.
 

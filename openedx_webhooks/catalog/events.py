@@ -225,5 +225,5 @@ def _split(event_type: str) -> tuple[str, list[str]]:
     parts = event_type.split(".")
     if _VERSION.fullmatch(parts[-1]):
         parts = parts[:-1]
-    parts = parts[2:] if len(parts) > 3 else parts  # noqa: PLR2004  the reverse DNS name, such as org.openedx
+    parts = parts[2:] if len(parts) > 3 else parts
     return parts[0], parts[1:] or parts

@@ -218,7 +218,7 @@ def _lazy_object(walk: Walk, value: Any, depth: int) -> Any:
 
 
 def _model(walk: Walk, value: Model, depth: int) -> dict[str, Any]:
-    label = value._meta.label_lower  # noqa: SLF001  Django's documented API
+    label = value._meta.label_lower
     return {"model": label, "pk": walk.encode(value.pk, depth)}
 
 

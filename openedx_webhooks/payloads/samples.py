@@ -118,7 +118,7 @@ def _first_alternative(declared: Any) -> Any:
 
 def _filled(kind: type, items: tuple[Any, ...], name: str, depth: int) -> Any:
     if issubclass(kind, Mapping):
-        key, value = items if len(items) == 2 else (str, str)  # noqa: PLR2004  key and value
+        key, value = items if len(items) == 2 else (str, str)
         return {_value(key, "", depth + 1): _value(value, "value", depth + 1)}
     values = [_value(item, name.removesuffix("s"), depth + 1) for item in items or (str,)]
     build: Callable[[Any], Any] = kind if kind in (list, tuple, set, frozenset) else list

@@ -117,7 +117,7 @@ def _is_enum(declared: Any) -> bool:
 def _container(kind: type, items: tuple[Any, ...], definitions: dict[str, Schema]) -> Schema:
     """Return the schema of a dict or list; of a tuple of several types, any of them may stand anywhere."""
     if issubclass(kind, Mapping):
-        value = _nullable(_of(items[1], definitions)) if len(items) == 2 else {}  # noqa: PLR2004  key and value
+        value = _nullable(_of(items[1], definitions)) if len(items) == 2 else {}
         return {"type": "object", **({"additionalProperties": value} if value else {})}
     members = [_of(item, definitions) for item in items if item not in BINARY]
     if not members:

@@ -23,7 +23,7 @@ from openedx_events.learning.signals import (
 from openedx_filters.learning.filters import CourseEnrollmentStarted, CourseUnenrollmentStarted
 
 
-class CourseEnrollmentException(Exception):  # noqa: N818 - the platform's name
+class CourseEnrollmentException(Exception):
     """Whatever keeps a user from enrolling or unenrolling."""
 
 
