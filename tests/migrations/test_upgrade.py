@@ -95,6 +95,19 @@ def test_there_and_back_and_there_again(published):
     assert len({row[4] for row in webhooks(published)} - {None}) == 3
 
 
+def test_back_with_an_event_that_the_old_column_had_no_room_for(published):
+    published.manage("migrate", "openedx_webhooks")
+    published.sql(f"UPDATE openedx_webhooks_webhook SET event = '{LONGEST_EVENT_TYPE}' WHERE id = 2")
+
+    published.manage("migrate", "openedx_webhooks", "0001_squashed_0007")
+
+    events = published.sql("SELECT event FROM openedx_webhooks_webhook ORDER BY id")
+    assert events == [("SESSION_LOGIN_COMPLETED",), (LONGEST_EVENT_TYPE,)]
+    published.insert_webhook("STUDENT_REGISTRATION_COMPLETED")
+    published.manage("migrate", "openedx_webhooks")
+    assert webhooks(published)[1][1] == LONGEST_EVENT_TYPE
+
+
 def test_names_that_never_matched_are_corrected_and_switched_off(site):
     site.install_published()
     for old in RENAMED:
