@@ -6,11 +6,13 @@ the ORM (``egress.concurrent``). The rules kept and the figures behind them: doc
 
 from __future__ import annotations
 
+import gc
 import logging
 import math
 import threading
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from django.db import Error, close_old_connections
@@ -30,6 +32,8 @@ SLICE = 20.0
 """Seconds after which a drain in the site's own queue stops claiming."""
 IDLE_PACE = 1.0
 """Seconds between two looks of a drain that runs for ever and was not woken."""
+ALLOCATIONS = 10_000
+"""New objects between two looks for cyclic garbage; Python's own is 700."""
 HORIZON = 55.0
 """Seconds; what is due sooner gets a wake-up of its own, what is due later is found by the minute's."""
 
@@ -64,13 +68,28 @@ def _drain(
         woken = False
         try:
             # Not entered: its thread starts with the first request, and most looks find nothing.
-            with closing(_sender()) as sender:
+            with closing(_sender()) as sender, collecting_rarely():
                 Stream(held, sender, tally, paused).run(deadline, stop)
         finally:
             woken = held.release()
         if not woken or time.monotonic() >= deadline or stop():
             return tally
     return None if first else tally
+
+
+@contextmanager
+def collecting_rarely() -> Iterator[None]:
+    """Have Python look for cyclic garbage less often, because what is under way survives each look.
+
+    The looks were a quarter of a drain's CPU time. The host's own setting is put back.
+    """
+    before = gc.get_threshold()
+    if before[0]:  # 0: the host has switched it off
+        gc.set_threshold(max(before[0], ALLOCATIONS), *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _sender() -> Sender:

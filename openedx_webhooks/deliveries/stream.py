@@ -36,8 +36,10 @@ FLUSH_ROWS, FLUSH_AFTER = 100, 0.05
 """Results, or seconds since the first of them, that make a flush."""
 BUSY_PACE = 0.5
 """Seconds after which what could not be written, because of a lock or an outage, is tried again."""
-LOOK_PACE = 0.2
+LOOK_PACE = 0.05
 """Seconds between two looks while nothing new is due and requests are under way."""
+LOOK_SHARE = 10
+"""Times as long as a look took it waits at least: with many webhooks it takes longer."""
 ROOM_PACE = 0.01
 """Seconds between two looks while deliveries are due that wait for room, and room becomes free."""
 SWEEP_PACE = 5.0
@@ -166,7 +168,8 @@ class Stream:
                 return True
             if self._walk.cursor == 0 and whole_turn:
                 break
-        self._next_look = now + LOOK_PACE
+        ended = time.monotonic()
+        self._next_look = ended + max(LOOK_PACE, LOOK_SHARE * (ended - now))
         return False
 
     def _start(self, jobs: list[claim.Job]) -> None:
@@ -181,7 +184,8 @@ class Stream:
             elif message is None or job.encoding not in message.bodies:
                 self._finish(job, target.url, "", _not_sent(""), retry.UNREADABLE)
             elif target.problem:
-                self._finish(job, target.url, "", _not_sent(target.problem))
+                unsent = _not_sent(target.problem)
+                self._finish(job, target.url, "", unsent, retry.judge(unsent, job.attempts + 1, (), 0.0))
             else:
                 request = targets.request(job, target, message, timestamp)
                 self._under_way[job.key] = (job, request)
@@ -205,9 +209,11 @@ class Stream:
         if claiming and self._rooms.free >= self._rooms.sockets // 8:
             due = min(due, self._next_look)
         results = self._sender.collect(timeout=min(max(due - now, 0.001), LOOK_PACE))
+        schedule = app_settings.RETRY_SCHEDULE() if results else ()
         for key, outcome in results:
             job, request = self._under_way.pop(key)
-            self._finish(job, request.url, targets.logged_headers(request), outcome)
+            verdict = retry.judge(outcome, job.attempts + 1, schedule, random.random())  # noqa: S311
+            self._finish(job, request.url, targets.logged_headers(request), outcome, verdict)
         if results and self._walk.capped:
             self._next_look = min(self._next_look, now + ROOM_PACE)
 
@@ -217,10 +223,8 @@ class Stream:
         url: str,
         request_headers: str,
         outcome: Outcome,
-        verdict: retry.Verdict | None = None,
+        verdict: retry.Verdict,
     ) -> None:
-        chance = random.random()  # noqa: S311
-        verdict = verdict or retry.judge(outcome, job.attempts + 1, app_settings.RETRY_SCHEDULE(), chance)
         ok = verdict.ok if verdict.about_receiver else None
         self._rooms.finish(job.webhook_id, job.size, ok=ok, seconds=outcome.duration)
         if not self._done:
