@@ -159,8 +159,8 @@ class Claimer:
                 execute(
                     self._connection,
                     f"UPDATE openedx_webhooks_delivery SET status = 'leased', token = %s, due_at = {self._later}"
-                    f" WHERE id IN ({marks(ids)})",
-                    [token, microseconds(timeout + LEASE_MARGIN), *ids],
+                    f" WHERE id IN ({numbers(ids)})",
+                    [token, microseconds(timeout + LEASE_MARGIN)],
                 )
         return jobs
 
@@ -170,8 +170,7 @@ class Claimer:
         rows = fetch(
             self._connection,
             "SELECT id, event_id, webhook_id, encoding, size, attempts, due_at, status, token"
-            f" FROM openedx_webhooks_delivery WHERE id IN ({marks(ids)}) {skip_locked(self._connection)}",
-            ids,
+            f" FROM openedx_webhooks_delivery WHERE id IN ({numbers(ids)}) {skip_locked(self._connection)}",
         )
         return [
             Job(
@@ -192,6 +191,11 @@ class Claimer:
 def live_sql(connection: BaseDatabaseWrapper) -> str:
     """Return the condition on ``wh`` (Webhook) and ``h`` (its health, or NULL) under which deliveries go out."""
     return f"wh.enabled AND h.paused_at IS NULL AND (h.hold_until IS NULL OR h.hold_until <= {utc_now_sql(connection)})"
+
+
+def numbers(values: Iterable[int]) -> str:
+    """Return our own whole numbers as they stand in SQL: as parameters, each would be converted and escaped."""
+    return ", ".join(f"{value:d}" for value in values)
 
 
 def marks(values: Sequence[object]) -> str:

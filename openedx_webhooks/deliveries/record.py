@@ -18,7 +18,7 @@ from django.db import Error, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from openedx_webhooks.data import Outcome
-from openedx_webhooks.deliveries.claim import Job, marks
+from openedx_webhooks.deliveries.claim import Job, numbers
 from openedx_webhooks.deliveries.retry import Verdict
 from openedx_webhooks.deliveries.sql import again, passing, read_committed, skip_locked
 from openedx_webhooks.models.clock import execute, fetch, microseconds, utc_later_sql, utc_now_sql
@@ -186,12 +186,12 @@ def _write(connection: BaseDatabaseWrapper, piece: _Piece, *, log_attempts: bool
 def _lock(connection: BaseDatabaseWrapper, jobs: Sequence[Job]) -> tuple[set[tuple[int, str]], set[int]]:
     """Lock the deliveries; return the keys that still hold, and the ids that somebody else has locked."""
     ids = sorted({job.delivery_id for job in jobs})
-    sql = f"SELECT id, token FROM openedx_webhooks_delivery WHERE id IN ({marks(ids)})"
-    rows = dict(fetch(connection, f"{sql} {skip_locked(connection)}", ids))
+    sql = "SELECT id, token FROM openedx_webhooks_delivery WHERE id IN"
+    rows = dict(fetch(connection, f"{sql} ({numbers(ids)}) {skip_locked(connection)}"))
     owned = {(delivery_id, token) for delivery_id, token in rows.items() if token is not None}
     missing = [delivery_id for delivery_id in ids if delivery_id not in rows]
     # Not among the rows is one that is locked, or one that is gone.
-    there = fetch(connection, sql.replace(marks(ids), marks(missing)), missing) if missing else []
+    there = fetch(connection, f"{sql} ({numbers(missing)})") if missing else []
     return owned, {delivery_id for delivery_id, _ in there}
 
 
@@ -207,8 +207,8 @@ def _finish(connection: BaseDatabaseWrapper, key: tuple[str, str, str, int], res
         connection,
         f"UPDATE openedx_webhooks_delivery SET status = %s, reason = %s, last_error = %s, last_status = %s,"
         f" attempts = attempts + 1, token = NULL, finished_at = {utc_now_sql(connection)}"
-        f" WHERE id IN ({marks(ids)})",
-        [status, reason, error, http or None, *ids],
+        f" WHERE id IN ({numbers(ids)})",
+        [status, reason, error, http or None],
     )
 
 
