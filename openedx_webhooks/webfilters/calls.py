@@ -15,19 +15,23 @@ from typing import Any
 from openedx_webhooks import app_settings, egress, signing
 from openedx_webhooks.catalog import contracts, filters
 from openedx_webhooks.data import Failure, Outcome, Request, WebfilterSubscription
-from openedx_webhooks.exceptions import ReplyError, WebhooksError
-from openedx_webhooks.models import FilterCall
+from openedx_webhooks.exceptions import WebhooksError
+from openedx_webhooks.models import FilterCall, incident
 from openedx_webhooks.models.lines import parse_headers
 from openedx_webhooks.payloads import filters as payloads
 from openedx_webhooks.payloads import formats
 from openedx_webhooks.webfilters import exchange, masking, record, replies
-from openedx_webhooks.webfilters.applying import Plan, apply, plan
-from openedx_webhooks.webfilters.verdicts import Call, Verdict, judged
+from openedx_webhooks.webfilters.applying import apply, plan
+from openedx_webhooks.webfilters.verdicts import Call, Verdict, fail, judged, told
 
 
-def run(filter_type: str, arguments: Mapping[str, Any], live: Sequence[WebfilterSubscription]) -> dict[str, Any]:
-    """Return the arguments that changed, or raise the filter's own exception."""
-    began = time.monotonic()
+def run(
+    filter_type: str, arguments: Mapping[str, Any], live: Sequence[WebfilterSubscription], began: float
+) -> dict[str, Any]:
+    """Return the arguments that changed, or raise the filter's own exception.
+
+    ``began`` is when the filter ran, on the monotonic clock: the budget counts from there.
+    """
     found = filters.get(filter_type)
     if found is None:
         return {}
@@ -105,35 +109,47 @@ def _secrets(subscription: WebfilterSubscription) -> list[str]:
 def _concluded(call: Call, verdicts: Sequence[Verdict]) -> dict[str, Any]:
     """Raise the first halt, in the order of the webfilters; else apply what the replies want together."""
     acting = [verdict for verdict in verdicts if not verdict.subscription.shadow]
-    halted = next((verdict for verdict in acting if verdict.halt is not None), None)
+    halted = _first_halt(acting)
     changed: dict[str, Any] = {}
-    planned: Plan | None = None
+    deferred = False
     if halted is None:
-        changed, planned = _applied(call, [verdict for verdict in acting if verdict.data is not None])
+        changed, deferred = _applied(call, [verdict for verdict in acting if verdict.data is not None])
+        halted = _first_halt(acting)
     for verdict in verdicts:
-        record.put(_recorded(call, verdict, halted, deferred=planned is not None and planned.deferred))
+        _record(call, verdict, halted, deferred=deferred)
     if halted is not None and halted.halt is not None:
         raise halted.halt
     return changed
 
 
-def _applied(call: Call, verdicts: Sequence[Verdict]) -> tuple[dict[str, Any], Plan | None]:
-    """Apply what several replies want; where that fails, nothing is changed and each record says so."""
+def _first_halt(verdicts: Sequence[Verdict]) -> Verdict | None:
+    return next((verdict for verdict in verdicts if verdict.halt is not None), None)
+
+
+def _applied(call: Call, verdicts: Sequence[Verdict]) -> tuple[dict[str, Any], bool]:
+    """Apply what several replies want, and return the new arguments and whether a login has to succeed first.
+
+    Where that fails, nothing is changed, and each webfilter's switch says whether the process goes on.
+    """
     merged = replies.merge(verdict.data for verdict in verdicts if verdict.data)
     try:
         # Each was judged by what its own webfilter allows; together they may do what each of them may.
         planned = plan(call.contract, call.arguments, call.payload, merged, allow_html=True)
-        return apply(planned), planned
+        return apply(planned), planned.deferred
     except Exception as error:  # noqa: BLE001  the platform's save may raise anything
         for verdict in verdicts:
             verdict.failed, verdict.data, verdict.changes = True, None, ()
-            verdict.notes.append(f"It could not be applied: {_told(error)}.")
-        return {}, None
+            problem = f"It could not be applied: {told(error)}"
+            fail(call, verdict, problem, verdict.subscription.on_request_exception)
+        return {}, False
 
 
-def _told(error: Exception) -> str:
-    """Return what went wrong; of a foreign error the kind alone, for its text may quote the row."""
-    return str(error) if isinstance(error, ReplyError) else type(error).__name__
+def _record(call: Call, verdict: Verdict, halted: Verdict | None, *, deferred: bool) -> None:
+    """Remember one call. Never raises: a halt that cannot be written down is a halt."""
+    try:
+        record.put(_recorded(call, verdict, halted, deferred=deferred))
+    except Exception as error:  # noqa: BLE001  as above
+        incident.note("webfilter_record", f"A call could not be recorded: {type(error).__name__}.")
 
 
 def _recorded(call: Call, verdict: Verdict, halted: Verdict | None, *, deferred: bool) -> FilterCall:

@@ -111,13 +111,13 @@ def _moment(spot: Spot, current: date, wanted: Any) -> Any:
         raise spot.refused(f"It is {kind(wanted)}; a date in ISO 8601 is expected.")
     try:
         new = datetime.fromisoformat(wanted) if isinstance(current, datetime) else date.fromisoformat(wanted)
-    except ValueError:
+        if isinstance(new, datetime) and isinstance(current, datetime):
+            if new.tzinfo is None and current.tzinfo is not None:
+                new = new.replace(tzinfo=UTC)
+            if new.tzinfo is not None and current.tzinfo is None:
+                new = new.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
         raise spot.refused("A date in ISO 8601 is expected.") from None
-    if isinstance(new, datetime) and isinstance(current, datetime):
-        if new.tzinfo is None and current.tzinfo is not None:
-            new = new.replace(tzinfo=UTC)
-        if new.tzinfo is not None and current.tzinfo is None:
-            new = new.astimezone(UTC).replace(tzinfo=None)
     return _replaced(spot, current, new)
 
 

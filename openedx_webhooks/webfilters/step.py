@@ -7,6 +7,7 @@ starts), so that models are imported when a filter is run, and asking only where
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 from django.apps import apps
@@ -36,6 +37,7 @@ class WebfilterStep(PipelineStep):
     def _answered(self, arguments: dict[str, Any]) -> dict[str, Any]:
         if not apps.ready:
             return {}
+        began = time.monotonic()
         from openedx_webhooks import subscriptions  # noqa: PLC0415
 
         live = subscriptions.webfilters(self.filter_type)
@@ -43,4 +45,4 @@ class WebfilterStep(PipelineStep):
             return {}
         from openedx_webhooks.webfilters import calls  # noqa: PLC0415
 
-        return calls.run(self.filter_type, arguments, live)
+        return calls.run(self.filter_type, arguments, live, began)

@@ -51,25 +51,30 @@ def judged(call: Call, subscription: WebfilterSubscription, outcome: Outcome) ->
     if failing is not None:
         problem, switch = failing
         verdict.failed = True
-        _fail(call, verdict, problem, switch)
+        fail(call, verdict, problem, switch)
         return verdict
     try:
         _read(call, verdict)
-    except ReplyError as error:
+    except Exception as error:  # noqa: BLE001  one reply that nobody foresaw must not undo another webfilter's halt
         verdict.refused, verdict.halt, verdict.data, verdict.changes = True, None, None, ()
-        _fail(call, verdict, str(error), subscription.on_request_exception)
+        fail(call, verdict, told(error), subscription.on_request_exception)
     return verdict
 
 
-def _fail(call: Call, verdict: Verdict, problem: str, switch: Switch) -> None:
+def told(error: Exception) -> str:
+    """Return what went wrong; of a foreign error the kind alone, for its text may quote the row or the reply."""
+    return str(error) if isinstance(error, ReplyError) else f"{type(error).__name__} was raised."
+
+
+def fail(call: Call, verdict: Verdict, problem: str, switch: Switch) -> None:
     """Note a failure, and halt where the webfilter's switch says so and the filter can be halted."""
     verdict.notes.append(problem)
     if not switch.halt or not verdict.subscription.halting:
         return
     try:
         verdict.halt = halting.from_switch(call.found, call.contract, call.arguments, switch)
-    except ReplyError as error:
-        verdict.notes.append(str(error))
+    except Exception as error:  # noqa: BLE001  the exception is another package's class
+        verdict.notes.append(told(error))
     if verdict.halt is None:
         verdict.notes.append("It is set to halt, but this filter cannot be halted; the process went on.")
 
