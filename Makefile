@@ -4,7 +4,7 @@ PYTHON ?= python3
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 VENV ?= .venv/py$(VERSION)
 BIN := $(VENV)/bin/
-SPREAD = --numprocesses=auto --dist=loadfile
+SPREAD = --numprocesses=auto --dist=worksteal
 ON_MARIADB = tests/admin tests/deliveries tests/lernito tests/lms_tests tests/models tests/webfilters tests/test_*.py
 UV_COMPILE = $(BIN)uv pip compile --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --quiet
 
