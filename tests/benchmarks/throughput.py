@@ -41,6 +41,7 @@ def beside_bare_loop(receiver: Receiver, rounds: int, deliveries: int) -> list[L
     host.empty()
     host.subscribe(events.NAME, [receiver.url(f"0/{number}") for number in range(WEBHOOKS)])
     pairs: list[tuple[Work, Work]] = []
+    receiver.take()
     with Worker(host.DATABASE) as ours, Worker(host.DATABASE) as bare:
         for _ in range(rounds + 1):
             fill(deliveries)
