@@ -83,9 +83,12 @@ def create(count: int, name: str) -> int:
 
 def work() -> int:
     """Start the worker; return the id of the one process that sends."""
-    command = [sys.executable, "-m", "celery", "-A", "celery_peer", "worker", "-Q", "celery", "-l", "ERROR"]
+    command = [sys.executable, "-W", "ignore", "-m", "celery", "--quiet", "-A", "celery_peer", "worker"]
+    command += ["--queues=celery", "--loglevel=ERROR"]
     command += ["--concurrency=1", "--without-gossip", "--without-mingle", "--without-heartbeat"]
-    worker = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)}, stdout=sys.stderr)
+    worker = subprocess.Popen(
+        command, env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)}, stdout=subprocess.DEVNULL
+    )
     children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children")
     while not children.read_text().split():
         if worker.poll() is not None:
