@@ -125,6 +125,7 @@ def test_nobody_was_woken(site: Site, database: Database, receiver: Receiver, pa
     elsewhere = Site(site.folder, f"redis://127.0.0.1:{free_port()}/0", **SITE_SETTINGS)
     unheard = emitting(elsewhere, "10", "10", "0", name="unheard")
     assert unheard.wait(timeout=60) == 0
+    elsewhere.stop()
     assert "The broker did not take a wake-up" in site.log("unheard")
     assert receiver.requests == [] or len(receiver.requests) == 33
     wait_until(lambda: database.unfinished() == 0, 90, lambda: f"the minute's look: {database.states()}")
@@ -166,11 +167,13 @@ def test_retries_come_at_their_time_without_beat_and_without_other_traffic(
     site.worker()
     assert emitting(site, "0", "1", "0").wait(timeout=60) == 0
     receiver.wait_for(12, timeout=sum(schedule) * 1.1 + 4 * 60)
+    all_done(database, [])
     site.stop()
     sql = "SELECT delivery_id, UNIX_TIMESTAMP(started_at) FROM openedx_webhooks_attempt ORDER BY delivery_id, number"
     started: dict[int, list[float]] = {}
     for delivery, at in database.rows(sql):
         started.setdefault(delivery, []).append(float(at))
+    assert [len(times) for times in started.values()] == [len(schedule)] * len(paths)
     for times in started.values():
         for wait, earlier, later in zip(schedule[1:], times, times[1:], strict=False):
             say(f"due after {wait} s, started after {later - earlier:.1f} s")
