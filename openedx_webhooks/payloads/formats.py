@@ -39,11 +39,16 @@ def render(payload: Payload, encoding: Encoding, *, max_body: int) -> str:
 
     A body that would be larger is cut by the rule of ``truncation``.
     """
+    return fitted(payload, encoding, max_body=max_body)[1]
+
+
+def fitted(payload: Payload, encoding: Encoding, *, max_body: int) -> tuple[Payload, str]:
+    """Return the payload as far as there is room for it, and its body; see ``render``."""
     write = _WRITERS[encoding]
     for candidate in chain([payload], truncation.smaller(payload)):
         if candidate.characters <= max_body and len(body := write(candidate)) <= max_body:
-            return body
-    return body
+            break
+    return candidate, body
 
 
 def content_type(encoding: Encoding) -> str:

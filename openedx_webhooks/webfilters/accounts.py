@@ -17,24 +17,30 @@ from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import models, router, transaction
 from edx_django_utils.cache import RequestCache
 
-from openedx_webhooks import app_settings
+from openedx_webhooks import app_settings, subscriptions
 from openedx_webhooks.catalog.contracts import Account
 from openedx_webhooks.exceptions import ReplyError
 from openedx_webhooks.models import incident
-from openedx_webhooks.payloads.filters import PROFILE_FIELDS, USER_FIELDS, profile_of
+from openedx_webhooks.payloads.filters import PROFILE_FIELDS, profile_of
 from openedx_webhooks.webfilters.objects import OPENED_BY_NAME
 from openedx_webhooks.webfilters.replies import kind
-from openedx_webhooks.webfilters.spots import Spot, shown
+from openedx_webhooks.webfilters.spots import Spot
 
 PEOPLE = ("user", "profile")
 """The keys of ``data`` that speak of the learner."""
 
+LOGIN = "org.openedx.learning.student.login.requested.v1"
 KEPT = 60.0
 """Seconds from the filter to the login; an older attempt is void, also where no middleware clears the cache."""
 
 _USER_WRITABLE = frozenset({"first_name", "last_name"})
 _PROFILE_WRITABLE = frozenset(PROFILE_FIELDS) - {"id", "user_id", "profile_image_uploaded_at"}
-_SENT = {"user": frozenset(USER_FIELDS), "profile": frozenset(PROFILE_FIELDS)}
+_PROBLEMS = {
+    "invalid_choice": "It is none of this field's choices.",
+    "max_length": "It is longer than this field takes.",
+    "blank": "It may not be empty.",
+}
+"""By the code of Django's error, whose own text may quote the value."""
 _DEFERRED = RequestCache("openedx_webhooks.webfilters.login")
 
 Fields = Mapping[str, Mapping[str, Any]]
@@ -52,8 +58,8 @@ class Update:
 def planned(spot: Spot, user: models.Model | None, wanted: Mapping[str, Any]) -> Update | None:
     """Check what a reply wants of the learner, and return the new values; None where nothing changes.
 
-    ``wanted`` holds ``user``, ``profile`` or both; ``spot`` the contract. What was sent may come back as it
-    was. Raises ReplyError for every field that is not allowed, and for values that its column does not take.
+    ``wanted`` holds ``user``, ``profile`` or both; ``spot`` the contract. Raises ReplyError for every field that
+    is not allowed, and for values that its column does not take.
     """
     wanted = {key: value for key, value in wanted.items() if value is not None}
     if user is None:
@@ -87,9 +93,14 @@ def save(update: Update) -> None:
         raise
 
 
-def defer(user: models.Model, update: Update | None) -> None:
-    """Keep what a login may change until the login has succeeded; the latest attempt counts."""
-    _DEFERRED.set(str(user.pk), (time.monotonic(), update.fields) if update else None)
+def forget_deferred() -> None:
+    """Forget what earlier attempts to log in would have changed; the latest one counts."""
+    _DEFERRED.clear()
+
+
+def defer(update: Update) -> None:
+    """Keep what a login may change until the login has succeeded."""
+    _DEFERRED.set(str(update.user.pk), (time.monotonic(), update.fields))
 
 
 def apply_deferred(user: Any = None, **_signal: Any) -> None:
@@ -99,9 +110,9 @@ def apply_deferred(user: Any = None, **_signal: Any) -> None:
     """
     try:
         kept = _DEFERRED.get_cached_response(str(user.pk))
-        began, fields = kept.value if kept.is_found and kept.value else (0.0, {})
+        began, fields = kept.value if kept.is_found else (0.0, {})
         _DEFERRED.delete(str(user.pk))
-        if fields and time.monotonic() - began < KEPT:
+        if fields and time.monotonic() - began < KEPT and subscriptions.webfilters(LOGIN):
             save(Update(user=user, fields=fields))
     except Exception as error:  # noqa: BLE001  a login goes on whatever we do
         incident.note("webfilter", f"A change at login could not be saved: {type(error).__name__}.")
@@ -125,12 +136,9 @@ def _changed_fields(spot: Spot, row: models.Model | None, wanted: Any) -> dict[s
     new = {}
     for name, value in wanted.items():
         at = spot.below(name)
-        before = row.__dict__.get(name)
-        if name in _SENT[spot.path] and name in row.__dict__ and value == shown(before):
-            continue
         _check_writable(at, spot.path, name)
         new[name] = _cleaned(at, row, name, value)
-        at.changed(before, value)
+        at.changed(row.__dict__.get(name), value)
     return new
 
 
@@ -155,7 +163,9 @@ def _cleaned(spot: Spot, row: models.Model, name: str, value: Any) -> Any:
     try:
         cleaned = column.clean(value, copy.copy(row))
     except ValidationError as error:
-        raise spot.refused(" ".join(error.messages)) from None
+        raise spot.refused(_PROBLEMS.get(str(error.error_list[0].code), "This field does not take it.")) from None
+    if name in OPENED_BY_NAME and not cleaned.strip():
+        raise spot.refused("It may not be empty.")
     if name in OPENED_BY_NAME and _is_taken(row, name, value):
         raise spot.refused("Another account has it.")
     return cleaned

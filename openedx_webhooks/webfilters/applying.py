@@ -12,7 +12,7 @@ from openedx_webhooks.payloads.filters import FilterPayload, learner
 from openedx_webhooks.webfilters import accounts
 from openedx_webhooks.webfilters.accounts import PEOPLE, Update
 from openedx_webhooks.webfilters.changes import changed
-from openedx_webhooks.webfilters.spots import Change, Spot, shown
+from openedx_webhooks.webfilters.spots import Change, Spot
 
 _ALWAYS_IGNORED = frozenset({"event_metadata"})
 
@@ -22,7 +22,6 @@ class Plan:
     """What is going to change; nothing has yet."""
 
     contract: Contract
-    learner: Any = None
     arguments: dict[str, Any] = field(default_factory=dict)
     """The new values, of the filter's own arguments alone."""
     account: Update | None = None
@@ -44,11 +43,11 @@ def plan(
 ) -> Plan:
     """Check everything that ``data`` wants, and return what is to change.
 
-    What was sent may come back as it was. Raises ReplyError for an argument that the filter does not have or
-    that may not change, and for values that do not fit.
+    ``data`` is without what was sent. Raises ReplyError for an argument that the filter does not have or that
+    may not change, and for values that do not fit.
     """
     user = learner(contract, arguments)
-    planned = Plan(contract=contract, learner=user)
+    planned = Plan(contract=contract)
     changes: list[Change] = []
     people = {key: value for key, value in data.items() if contract.learner and key in PEOPLE}
     planned.account = accounts.planned(Spot("", contract, allow_html, changes), user, people)
@@ -56,8 +55,10 @@ def plan(
         if name in people or name in _ALWAYS_IGNORED:
             continue
         if name not in contract.changes or name not in arguments:
-            _check_echo(name, payload, wanted)
-            continue
+            known = name in payload.current.tree
+            raise ReplyError(
+                name[:60], "A webfilter may not change it." if known else "This filter has no such argument."
+            )
         spot = Spot(name, contract, allow_html, changes)
         new = changed(spot, arguments[name], wanted)
         if new is not arguments[name]:
@@ -71,16 +72,8 @@ def apply(planned: Plan) -> dict[str, Any]:
 
     The learner is changed in place: the platform goes on with the object that it has.
     """
-    if planned.contract.account == Account.AT_LOGIN and planned.learner is not None:
-        accounts.defer(planned.learner, planned.account)
+    if planned.account is not None and planned.deferred:
+        accounts.defer(planned.account)
     elif planned.account is not None:
         accounts.save(planned.account)
     return planned.arguments
-
-
-def _check_echo(name: str, payload: FilterPayload, wanted: Any) -> None:
-    sent = payload.current.tree
-    if name not in sent:
-        raise ReplyError(name[:60], "This filter has no such argument.")
-    if wanted is not None and wanted != shown(sent[name]):
-        raise ReplyError(name, "A webfilter may not change it.")

@@ -20,8 +20,8 @@ from openedx_webhooks.models import FilterCall, incident
 from openedx_webhooks.models.lines import parse_headers
 from openedx_webhooks.payloads import filters as payloads
 from openedx_webhooks.payloads import formats
-from openedx_webhooks.webfilters import exchange, masking, record, replies
-from openedx_webhooks.webfilters.applying import apply, plan
+from openedx_webhooks.webfilters import accounts, exchange, masking, record, replies
+from openedx_webhooks.webfilters.applying import Plan, apply, plan
 from openedx_webhooks.webfilters.verdicts import Call, Verdict, fail, judged, told
 
 
@@ -36,6 +36,8 @@ def run(
     if found is None:
         return {}
     contract = contracts.contract(found)
+    if contract.account == contracts.Account.AT_LOGIN:
+        accounts.forget_deferred()
     payload = payloads.read(found, contract, arguments, str(uuid.uuid4()))
     call = Call(found=found, contract=contract, arguments=arguments, payload=payload)
     wanted = [s for s in live if _wants(s, payload)]
@@ -113,7 +115,7 @@ def _concluded(call: Call, verdicts: Sequence[Verdict]) -> dict[str, Any]:
     changed: dict[str, Any] = {}
     deferred = False
     if halted is None:
-        changed, deferred = _applied(call, [verdict for verdict in acting if verdict.data is not None])
+        changed, deferred = _applied(call, [verdict for verdict in acting if verdict.planned is not None])
         halted = _first_halt(acting)
     for verdict in verdicts:
         _record(call, verdict, halted, deferred=deferred)
@@ -131,17 +133,26 @@ def _applied(call: Call, verdicts: Sequence[Verdict]) -> tuple[dict[str, Any], b
 
     Where that fails, nothing is changed, and each webfilter's switch says whether the process goes on.
     """
-    merged = replies.merge(verdict.data for verdict in verdicts if verdict.data)
+    if not verdicts:
+        return {}, False
     try:
-        # Each was judged by what its own webfilter allows; together they may do what each of them may.
-        planned = plan(call.contract, call.arguments, call.payload, merged, allow_html=True)
+        planned = _planned(call, verdicts)
         return apply(planned), planned.deferred
     except Exception as error:  # noqa: BLE001  the platform's save may raise anything
         for verdict in verdicts:
-            verdict.failed, verdict.data, verdict.changes = True, None, ()
+            verdict.failed, verdict.planned = True, None
             problem = f"It could not be applied: {told(error)}"
             fail(call, verdict, problem, verdict.subscription.on_request_exception)
         return {}, False
+
+
+def _planned(call: Call, verdicts: Sequence[Verdict]) -> Plan:
+    """Return what several replies come to: where they want the same leaf otherwise than it was sent, the later wins."""
+    if len(verdicts) == 1 and verdicts[0].planned is not None:
+        return verdicts[0].planned
+    merged = replies.merge(verdict.data for verdict in verdicts if verdict.data)
+    # Each was judged by what its own webfilter allows; together they may do what each of them may.
+    return plan(call.contract, call.arguments, call.payload, merged, allow_html=True)
 
 
 def _record(call: Call, verdict: Verdict, halted: Verdict | None, *, deferred: bool) -> None:
@@ -167,7 +178,7 @@ def _recorded(call: Call, verdict: Verdict, halted: Verdict | None, *, deferred:
         outcome=_outcome(verdict, halted, deferred=deferred),
         exception=type(verdict.halt).__name__ if verdict.halt is not None else "",
         detail=" ".join(verdict.notes)[:2000],
-        changes=masking.masked(verdict.changes),
+        changes=masking.masked(verdict.planned.changes if verdict.planned else ()),
         user_id=user_id if isinstance(user_id, int) else None,
     )
 
@@ -180,7 +191,7 @@ def _outcome(verdict: Verdict, halted: Verdict | None, *, deferred: bool) -> str
         return kinds.WOULD_HALT if verdict.subscription.shadow else live
     if verdict.failed or verdict.refused:
         return kinds.FAILED if verdict.failed else kinds.REFUSED
-    if not verdict.changes:
+    if verdict.planned is None:
         return ""
     live = kinds.DEFERRED if deferred else kinds.CHANGED
     live = kinds.DISCARDED if halted is not None else live

@@ -156,30 +156,22 @@ def _set(spot: Spot, current: set[Any], wanted: Any) -> Any:
     if not isinstance(wanted, list) or not all(isinstance(item, str) for item in wanted):
         raise spot.refused("A list of text is expected.")
     if not all(isinstance(item, str) for item in current):
-        return _echoed(spot, current, wanted)
+        return _object(spot, current, wanted)
     return current if set(wanted) == current else _replaced(spot, current, type(current)(wanted))
 
 
-def _list(spot: Spot, current: list[Any], wanted: Any) -> Any:
-    """Replace a list of plain values; one that holds objects of the platform stays as it is."""
+def _list(spot: Spot, current: list[Any] | tuple[Any, ...], wanted: Any) -> Any:
+    """Replace a list that JSON holds whole; of any other, dates, objects and withheld keys would be lost."""
     if not isinstance(wanted, list):
         raise spot.refused(f"It is {kind(wanted)}; a list is expected.")
-    if wanted == shown(current):
-        return current
-    if not _is_plain(current):
-        raise spot.refused("It holds objects of the platform; a webfilter may not change it.")
+    if shown(current) != list(current) or hasattr(current, "_fields"):
+        raise spot.refused("It holds more than JSON does (dates, objects, credentials); a webfilter may not change it.")
     kinds = {type(item) for item in current}
     if kinds == {dict} and not all(isinstance(item, dict) for item in wanted):
         raise spot.refused("A list of objects is expected.")
-    return _replaced(spot, current, type(current)(wanted))
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(_is_plain(item) for item in value.values())
-    if isinstance(value, (list, tuple)):
-        return all(_is_plain(item) for item in value)
-    return isinstance(value, (str, int, float, bool, date, type(None)))
+    new = tuple(wanted) if isinstance(current, tuple) else wanted
+    spot.changed(current, new)
+    return new
 
 
 def _data_class(spot: Spot, current: Any, wanted: Any) -> Any:
@@ -197,10 +189,8 @@ def _data_class(spot: Spot, current: Any, wanted: Any) -> Any:
     return attr.evolve(current, **new) if new else current
 
 
-def _echoed(spot: Spot, current: Any, wanted: Any) -> Any:
-    """Take what was sent, and nothing else: rows of the database and objects of the platform stay."""
-    if wanted is None or wanted == shown(current):
-        return current
+def _object(spot: Spot, _current: Any, _wanted: Any) -> Any:
+    """Refuse: rows of the database and objects of the platform stay."""
     raise spot.refused("It is an object of the platform; a webfilter may not change it.")
 
 
@@ -228,6 +218,6 @@ ROWS: tuple[tuple[Callable[[Any], bool], Apply], ...] = (
     (lambda value: attr.has(type(value)), _data_class),
     (_has("content", "add_content", "to_dict"), objects.fragment),
     (_has("override_field_properties"), objects.form_description),
-    (lambda _: True, _echoed),
+    (lambda _: True, _object),
 )
 """The first row that takes the present value applies; order matters where a type is another's subclass."""

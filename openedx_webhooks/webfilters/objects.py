@@ -11,7 +11,7 @@ from django.http import QueryDict
 from openedx_webhooks import app_settings
 from openedx_webhooks.payloads.redaction import is_credential
 from openedx_webhooks.webfilters.replies import kind
-from openedx_webhooks.webfilters.spots import Spot, items, shown
+from openedx_webhooks.webfilters.spots import Spot, items
 
 _NEVER_IN_FORMS = frozenset({"id", "is_staff", "is_superuser", "is_active", "last_login", "date_joined"})
 OPENED_BY_NAME = frozenset({"username", "email"})
@@ -52,13 +52,9 @@ def _form_text(spot: Spot, value: Any) -> str:
 
 def rows(spot: Spot, current: QuerySet[Any], wanted: Any) -> Any:
     """Narrow a QuerySet, lazily: ``{"filter": {lookup: value}, "exclude": {lookup: value}}``."""
-    if wanted == shown({"model": current.model._meta.label_lower}):
-        return current
     allowed = spot.contract.lookups.get(spot.path, ())
     new = current
     for name, lookups in items(spot, wanted):
-        if name == "model":
-            continue
         if name not in ("filter", "exclude"):
             raise spot.below(name).refused("Only filter and exclude are known.")
         for lookup, value in items(spot.below(name), lookups):
@@ -106,8 +102,6 @@ def form_description(spot: Spot, current: Any, wanted: Any) -> Any:
     for name, properties in items(spot, wanted):
         at = spot.below(name)
         if not isinstance(properties, dict):
-            if properties == shown(getattr(current, name, None)):
-                continue
             raise at.refused("An object of a field's properties is expected.")
         unknown = [p for p in properties if p not in _FORM_FIELD]
         if unknown:

@@ -13,6 +13,8 @@ from openedx_webhooks.exceptions import ReplyError
 
 MAX_DEPTH = 32
 """Levels of nesting that a reply may have."""
+MAX_VALUES = 2_000
+"""Values that a reply may change: the learner waits while each is checked."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,6 +81,18 @@ def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
         else:
             merged[key] = value
     return merged
+
+
+def check_size(data: Mapping[str, Any]) -> None:
+    """Refuse to change more than ``MAX_VALUES`` values. Raises ReplyError."""
+    if (count := _count(data)) > MAX_VALUES:
+        raise ReplyError("data", f"It changes {count} values; up to {MAX_VALUES} are taken.")
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    return sum(map(_count, value)) if isinstance(value, list) and value else 1
 
 
 def _parsed(body: bytes) -> Any:

@@ -13,6 +13,9 @@ from openedx_webhooks.payloads import formats
 from openedx_webhooks.payloads.objects import Walk
 from openedx_webhooks.webfilters.replies import kind
 
+MAX_SHOWN = 50
+"""Changes of one reply whose values are kept for the record; of the rest the path alone is."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
@@ -49,7 +52,11 @@ class Spot:
 
     def changed(self, before: Any, after: Any) -> None:
         """Remember one changed leaf."""
-        self.changes.append(Change(path=self.path, before=shown(before), after=shown(after)))
+        if len(self.changes) < MAX_SHOWN:
+            before, after = shown(before), shown(after)
+        else:
+            before = after = None
+        self.changes.append(Change(path=self.path, before=before, after=after))
 
     def refused(self, reason: str) -> ReplyError:
         """Return the error to raise."""

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from openedx_filters.exceptions import OpenEdxFilterException
 
+from openedx_webhooks import app_settings
 from openedx_webhooks.catalog.contracts import Contract
 from openedx_webhooks.catalog.filters import Filter
 from openedx_webhooks.data import Outcome, Switch, WebfilterSubscription
 from openedx_webhooks.exceptions import ReplyError
 from openedx_webhooks.payloads.filters import FilterPayload
-from openedx_webhooks.webfilters import halting, replies
-from openedx_webhooks.webfilters.applying import plan
-from openedx_webhooks.webfilters.spots import Change
+from openedx_webhooks.webfilters import echoes, halting, replies
+from openedx_webhooks.webfilters.applying import Plan, plan
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +36,9 @@ class Verdict:
     outcome: Outcome
     halt: OpenEdxFilterException | None = None
     data: Mapping[str, Any] | None = None
-    changes: Sequence[Change] = ()
+    """What it wants that is not as it was sent."""
+    planned: Plan | None = None
+    """What that comes to; None where nothing changes."""
     failed: bool = False
     """The receiver did not answer with success."""
     refused: bool = False
@@ -56,7 +58,7 @@ def judged(call: Call, subscription: WebfilterSubscription, outcome: Outcome) ->
     try:
         _read(call, verdict)
     except Exception as error:  # noqa: BLE001  one reply that nobody foresaw must not undo another webfilter's halt
-        verdict.refused, verdict.halt, verdict.data, verdict.changes = True, None, None, ()
+        verdict.refused, verdict.halt, verdict.planned = True, None, None
         fail(call, verdict, told(error), subscription.on_request_exception)
     return verdict
 
@@ -92,9 +94,11 @@ def _read(call: Call, verdict: Verdict) -> None:
     if not subscription.filtering:
         verdict.notes.append("Its data is ignored: filtering is disabled.")
         return
-    planned = plan(call.contract, call.arguments, call.payload, wish.data, allow_html=subscription.allow_html)
+    data = echoes.without(call.payload, subscription.encoding, wish.data, max_body=app_settings.MAX_BODY())
+    replies.check_size(data)
+    planned = plan(call.contract, call.arguments, call.payload, data, allow_html=subscription.allow_html)
     if planned.changes:
-        verdict.data, verdict.changes = wish.data, planned.changes
+        verdict.data, verdict.planned = data, planned
 
 
 def _read_halt(call: Call, verdict: Verdict, wish: replies.Wish) -> None:

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import namedtuple
-from datetime import datetime
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 from common.djangoapps.student.models import CourseEnrollment
 from django.contrib.auth.models import User
+from django.contrib.auth.signals import user_logged_in
 from django.db.models.signals import pre_save
+from django.http import QueryDict
+from django.test import override_settings
 from openedx_filters.learning.filters import (
     CourseEnrollmentQuerysetRequested,
     CourseEnrollmentStarted,
     DashboardRenderStarted,
+    InstructorDashboardTabsRequested,
+    StudentLoginRequested,
+    StudentRegistrationRequested,
 )
 
 from openedx_webhooks.models import incident
 from openedx_webhooks.testing import Receiver
 from openedx_webhooks.webfilters import masking, step
 from tests.webfilters.arguments import COURSE
-from tests.webfilters.conftest import MakeWebfilter, data, halt
+from tests.webfilters.conftest import MakeWebfilter, data, halt, reply
 
 Pair = namedtuple("Pair", "a b")
 UNCLOSED = "<a" * 600
@@ -124,3 +132,193 @@ def test_the_budget_counts_from_the_moment_the_filter_ran(
     monkeypatch.setattr(step, "time", SimpleNamespace(monotonic=lambda: time.monotonic() - 60))
     assert enroll(learner)[2] == "audit"
     assert [call.outcome for call in calls()] == ["failed"]
+
+
+class TestHowMuch:
+    """The learner waits while a reply is checked."""
+
+    def test_more_values_than_are_taken(self, webfilter: MakeWebfilter, receiver: Receiver, calls: Any) -> None:
+        webfilter("DashboardRenderStarted")
+        receiver.answer(data(context={f"{number:x}": 1 for number in range(10_000)}))
+        assert render(title="Old") == {"title": "Old"}
+        (call,) = calls()
+        assert (call.outcome, call.detail) == ("refused", "data: It changes 10000 values; up to 2000 are taken.")
+
+    def test_values_in_lists_count(self, webfilter: MakeWebfilter, receiver: Receiver, calls: Any) -> None:
+        webfilter("DashboardRenderStarted")
+        receiver.answer(data(context={"a": [[1] * 100] * 100}))
+        assert render(a=[]) == {"a": []}
+        assert [call.outcome for call in calls()] == ["refused"]
+
+    def test_as_many_as_are_taken(self, webfilter: MakeWebfilter, receiver: Receiver, calls: Any) -> None:
+        """Each of the first is recorded, and how many more there are."""
+        webfilter("DashboardRenderStarted")
+        receiver.answer(data(context={f"{number:x}": 1 for number in range(2_000)}))
+        assert len(render()) == 2_000
+        (call,) = calls()
+        recorded = json.loads(call.changes)
+        assert (call.outcome, len(recorded), recorded[-1]) == ("changed", 51, {"path": "and 1950 more"})
+
+    def test_a_large_page_may_come_back(self, webfilter: MakeWebfilter, receiver: Receiver, calls: Any) -> None:
+        """What is as it was sent counts for nothing."""
+        webfilter("DashboardRenderStarted")
+        receiver.answer(lambda request: data(context={**request.json()["context"], "title": "New"}))
+        page = {f"{number:x}": 1 for number in range(10_000)}
+        assert render(**page, title="Old") == {**page, "title": "New"}
+        assert [call.outcome for call in calls()] == ["changed"]
+
+
+class TestWhatWasSentComesBack:
+    """As it was sent, it asks for nothing."""
+
+    PAGE = {
+        "cut": "x" * 300_000,
+        "lone": "\ud800",
+        "json": '{"token": "abc", "x": 1}',
+        "set": {1, 2},
+        "nothing": float("nan"),
+        1: "a number for a key",
+        "nested": [[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]],
+        "rows": [{"mode": "audit", "created": datetime(2026, 1, 1), "token": "TOKEN"}],
+        "whole": 1.0,
+    }
+
+    @pytest.mark.parametrize("encoding", ["default", "legacy"])
+    def test_nothing_changes(self, encoding: str, *, webfilter: MakeWebfilter, receiver: Receiver, calls: Any) -> None:
+        webfilter("DashboardRenderStarted", format=encoding)
+        receiver.answer(lambda request: reply({"data": request.json()}))
+        page = dict(self.PAGE)
+        assert render(**{str(k): v for k, v in page.items() if k != 1}) == {k: v for k, v in page.items() if k != 1}
+        assert calls() == []
+        given = DashboardRenderStarted.run_filter(context=page, template_name="a.html")[0]
+        assert given is page
+        assert calls() == []
+
+    def test_one_value_changes(self, webfilter: MakeWebfilter, receiver: Receiver, calls: Any) -> None:
+        webfilter("DashboardRenderStarted")
+        receiver.answer(lambda request: data(context={**request.json()["context"], "title": "New"}))
+        new = DashboardRenderStarted.run_filter(context={**self.PAGE, "title": "Old"}, template_name="a.html")[0]
+        assert new == {**self.PAGE, "title": "New"}
+        (call,) = calls()
+        assert [change["path"] for change in json.loads(call.changes)] == ["context.title"]
+
+    def test_a_page_sent_as_a_form(self, webfilter: MakeWebfilter, receiver: Receiver, calls: Any) -> None:
+        """Its body has less room, so that more of it is cut."""
+        webfilter("DashboardRenderStarted", use_www_form_encoding=True)
+        page = {"a": "<" * 100_000, "b": "<" * 20_000}
+
+        def echo(request: Any) -> Any:
+            form = parse_qs(request.body.decode())
+            return data(context={name: form[f"context_{name}"][0] for name in page})
+
+        receiver.answer(echo)
+        assert render(**page) == page
+        assert calls() == []
+
+    def test_a_form(self, webfilter: MakeWebfilter, receiver: Receiver) -> None:
+        webfilter("StudentRegistrationRequested")
+        receiver.answer(lambda request: data(form_data={**request.json()["form_data"], "city": "Turin"}))
+        form = QueryDict(mutable=True)
+        form["name"], form["goals"] = "bad\ud800", '{"token": "t", "a": 1}'
+        new = StudentRegistrationRequested.run_filter(form_data=form)
+        assert new.dict() == {"name": "bad\ud800", "goals": '{"token": "t", "a": 1}', "city": "Turin"}
+
+    @pytest.mark.parametrize(("now", "wanted"), [(1, True), ([1], [True]), ([{"a": 0}], [{"a": False}])])
+    def test_true_is_not_one(
+        self, now: Any, wanted: Any, *, webfilter: MakeWebfilter, receiver: Receiver, calls: Any
+    ) -> None:
+        webfilter("DashboardRenderStarted")
+        receiver.answer(data(context={"value": wanted}))
+        render(value=now)
+        assert len(calls()) == 1
+
+
+class TestOfSeveral:
+    """Of what is not as it was sent, the later wins; what is as it was sent says nothing."""
+
+    @pytest.mark.parametrize("second", [{"mode": "audit"}, {"mode": "audit", "profile": {"name": "New"}}])
+    def test_an_echo_is_no_wish(
+        self, second: dict[str, Any], *, webfilter: MakeWebfilter, receiver: Receiver, learner: User
+    ) -> None:
+        answers = {"/1": data(mode="verified"), "/2": data(**second)}
+        receiver.answer(lambda request: answers[request.path])
+        for path in answers:
+            webfilter("CourseEnrollmentStarted", webhook_url=receiver.url(path))
+        assert enroll(learner)[2] == "verified"
+        learner.profile.refresh_from_db()
+        assert learner.profile.name == ("New" if "profile" in second else "Old Name")
+
+
+class TestLists:
+    """A list is replaced, where JSON holds all that it holds."""
+
+    @pytest.mark.parametrize(
+        "item", [{"at": datetime(2026, 1, 1, tzinfo=UTC)}, {"token": "TOKEN"}, {"key": COURSE}, {"pair": (1, 2)}]
+    )
+    def test_what_would_lose_something_stays(
+        self, item: dict[str, Any], *, webfilter: MakeWebfilter, receiver: Receiver, learner: User, calls: Any
+    ) -> None:
+        webfilter("InstructorDashboardTabsRequested")
+        tabs = [{"title": "A", **item}]
+
+        def retitled(request: Any) -> Any:
+            sent = request.json()["tabs"]
+            return data(tabs=[{**sent[0], "title": "B"}])
+
+        receiver.answer(retitled)
+        assert InstructorDashboardTabsRequested.run_filter(tabs=tabs, user=learner, course_key=COURSE)[0] is tabs
+        assert [call.outcome for call in calls()] == ["refused"]
+
+
+class TestALogin:
+    """What an attempt wanted is void as soon as there is another."""
+
+    @pytest.fixture
+    def attempted(self, webfilter: MakeWebfilter, receiver: Receiver, learner: User) -> Any:
+        row = webfilter("StudentLoginRequested")
+        receiver.answer(data(profile={"name": "Somebody Else"}))
+        StudentLoginRequested.run_filter(user=learner)
+        return row
+
+    def logged_in(self, user: User) -> str:
+        user_logged_in.send(sender=User, request=SimpleNamespace(session=SimpleNamespace(session_key="S")), user=user)
+        user.profile.refresh_from_db()
+        return str(user.profile.name)
+
+    def test_it_counts_where_there_is_no_other(self, attempted: Any, learner: User) -> None:
+        assert self.logged_in(learner) == "Somebody Else"
+
+    def test_a_later_one_is_halted(self, attempted: Any, receiver: Receiver, learner: User) -> None:
+        receiver.answer(halt("PreventLogin"))
+        with pytest.raises(StudentLoginRequested.PreventLogin):
+            StudentLoginRequested.run_filter(user=learner)
+        assert self.logged_in(learner) == "Old Name"
+
+    def test_a_later_one_is_not_asked_about(self, attempted: Any, learner: User) -> None:
+        attempted.enabled = False
+        attempted.save()
+        StudentLoginRequested.run_filter(user=learner)
+        assert self.logged_in(learner) == "Old Name"
+
+
+@pytest.mark.parametrize(
+    ("key", "field", "value"),
+    [
+        ("user", "email", ""),
+        ("user", "email", "jane.doe at example.com"),
+        ("user", "first_name", "jane.doe" * 100),
+        ("profile", "gender", "jane.doe"),
+    ],
+)
+def test_a_refused_value_is_not_in_the_record(
+    key: str, field: str, value: str, *, webfilter: MakeWebfilter, receiver: Receiver, learner: User, calls: Any
+) -> None:
+    webfilter("CourseEnrollmentStarted")
+    receiver.answer(data(**{key: {field: value}}))
+    with override_settings(OPENEDX_WEBHOOKS_WRITABLE_FIELDS=["email"]):
+        enroll(learner)
+    (call,) = calls()
+    assert call.outcome == "refused"
+    assert "jane.doe" not in call.detail
+    learner.refresh_from_db()
+    assert learner.email == "learner@example.com"
