@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import textwrap
@@ -86,16 +87,20 @@ def test_the_first_halt_wins_and_nothing_is_saved(
 def test_the_budget_holds_whatever_the_other_side_does(
     webfilter: MakeWebfilter, receiver: Receiver, learner: User, calls: Any
 ) -> None:
-    """Whole answers would take minutes; the bound leaves a slow machine room."""
+    """Whole answers would take minutes, and each webfilter has half of one; the bound leaves a slow machine room."""
     answers = [Answer(body=b'{"data": {}}', drip=5), HANG, Answer(body=b'{"data": {"mode": "late"}}', delay=100)]
     receiver.answer(lambda request: answers[int(request.path[1:])])
     for number in range(3):
-        webfilter("CourseEnrollmentStarted", webhook_url=receiver.url(f"/{number}"))
+        webfilter("CourseEnrollmentStarted", webhook_url=receiver.url(f"/{number}"), timeout=30)
     began = time.monotonic()
     with override_settings(OPENEDX_WEBHOOKS_FILTER_BUDGET=0.3):
         assert enroll(learner) == "audit"
     assert time.monotonic() - began < 20
     assert [(call.outcome, call.status) for call in calls()] == [("failed", None)] * 3
+    for call in calls():
+        within = re.search(r"within ([\d.]+) seconds", call.detail)
+        assert within
+        assert float(within[1]) <= 0.3
 
 
 def test_an_answer_after_the_deadline_is_a_timeout(
