@@ -11,12 +11,14 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
-from common.djangoapps.student.models import CourseEnrollment
+from common.djangoapps.student.models import CourseEnrollment, UserProfile
 from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_logged_in
 from django.db.models.signals import pre_save
 from django.http import QueryDict
 from django.test import override_settings
+from hypothesis import given
+from hypothesis import strategies as st
 from openedx_filters.learning.filters import (
     CourseEnrollmentQuerysetRequested,
     CourseEnrollmentStarted,
@@ -35,6 +37,16 @@ from tests.webfilters.conftest import MakeWebfilter, data, halt, reply
 Pair = namedtuple("Pair", "a b")
 UNCLOSED = "<a" * 600
 """Django's ``strip_tags`` raises SuspiciousOperation at it in its newer releases."""
+present = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.datetimes(), st.binary())
+    | st.just(COURSE)
+    | st.sets(st.integers()),
+    lambda below: (
+        st.lists(below, max_size=3) | st.tuples(below, below) | st.dictionaries(st.text(max_size=4), below, max_size=3)
+    ),
+    max_leaves=8,
+)
+"""What the platform may have in a page."""
 
 
 def enroll(user: User) -> Any:
@@ -232,6 +244,17 @@ class TestWhatWasSentComesBack:
         render(value=now)
         assert len(calls()) == 1
 
+    def test_whatever_it_was(self, webfilter: MakeWebfilter, receiver: Receiver) -> None:
+        webfilter("DashboardRenderStarted")
+
+        @given(st.dictionaries(st.text(max_size=3), present, max_size=4))
+        @override_settings(OPENEDX_WEBHOOKS_CONFIG_TTL=600)
+        def check(page: dict[str, Any]) -> None:
+            receiver.answer(lambda request: data(context=request.json()["context"]))
+            assert DashboardRenderStarted.run_filter(context=page, template_name="a.html")[0] is page
+
+        check()
+
 
 class TestOfSeveral:
     """Of what is not as it was sent, the later wins; what is as it was sent says nothing."""
@@ -311,8 +334,18 @@ class TestALogin:
     ],
 )
 def test_a_refused_value_is_not_in_the_record(
-    key: str, field: str, value: str, *, webfilter: MakeWebfilter, receiver: Receiver, learner: User, calls: Any
+    key: str,
+    field: str,
+    value: str,
+    *,
+    webfilter: MakeWebfilter,
+    receiver: Receiver,
+    learner: User,
+    calls: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """The platform's profile has choices, whose error quotes the value."""
+    monkeypatch.setattr(UserProfile._meta.get_field("gender"), "choices", [("f", "Female"), ("m", "Male")])
     webfilter("CourseEnrollmentStarted")
     receiver.answer(data(**{key: {field: value}}))
     with override_settings(OPENEDX_WEBHOOKS_WRITABLE_FIELDS=["email"]):
