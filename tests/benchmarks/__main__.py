@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -32,7 +33,7 @@ def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def _measure(options: argparse.Namespace, receiver: Receiver) -> list[Line]:
-    from tests.benchmarks import enrolling, growth, in_request, isolation, throughput
+    from tests.benchmarks import enrolling, growth, in_request, isolation, report, throughput
 
     parts: dict[str, Callable[[], list[Line]]] = {
         "request": lambda: in_request.run(receiver, options.rounds),
@@ -44,7 +45,9 @@ def _measure(options: argparse.Namespace, receiver: Receiver) -> list[Line]:
     lines: list[Line] = []
     for name in [part for part in parts if part in options.only]:
         say(f"... {name}")
-        lines += parts[name]()
+        measured = parts[name]()
+        say(report.table(measured))
+        lines += measured
     return lines
 
 
@@ -54,11 +57,17 @@ def _beside() -> dict[str, str]:
     for name, command in BESIDE.items():
         say(f"... {name.lower()}")
         run = subprocess.run(
-            [sys.executable, *command], cwd=host.ROOT, capture_output=True, text=True, timeout=900, check=False
+            [sys.executable, *command],
+            cwd=host.ROOT,
+            env={k: v for k, v in os.environ.items() if not k.startswith(("WEBHOOKS_", "DJANGO_", "PYTHONPATH"))},
+            capture_output=True,
+            text=True,
+            timeout=900,
+            check=False,
         )
         if run.returncode:
-            raise SystemExit(f"{' '.join(command)} failed:\n{run.stderr}")
-        printed[name] = run.stdout
+            say(run.stderr)
+        printed[name] = run.stdout if run.returncode == 0 else "(failed)"
     return printed
 
 
