@@ -43,7 +43,7 @@ class Contract:
     known: bool = True
     """Whether the table names the filter."""
     withheld: tuple[str, ...] = ()
-    """Arguments that never leave."""
+    """Arguments that never leave, and ``argument.key`` of those that are dicts."""
     changes: tuple[str, ...] = ()
     """Arguments that a reply may change. What each takes follows from its type."""
     learner: str = ""
@@ -173,7 +173,11 @@ TABLE: Mapping[str, Contract] = {
     ),
     "org.openedx.authentication.mfe.context.generated.v1": Contract(changes=("context", "extra_context"), raises=False),
     "org.openedx.authentication.account_activation.email.context.generated.v1": Contract(
-        changes=("message_context",), learner="user", raises=False
+        changes=("message_context",),
+        # Whoever has either of them can confirm the account.
+        withheld=("message_context.key", "message_context.confirm_activation_link"),
+        learner="user",
+        raises=False,
     ),
     # Accounts
     "org.openedx.learning.account.settings.read_only_fields.requested.v1": Contract(

@@ -23,6 +23,7 @@ from openedx_webhooks.data import Encoding
 from openedx_webhooks.payloads import formats
 from openedx_webhooks.payloads.events import Payload
 from openedx_webhooks.payloads.objects import Walk
+from openedx_webhooks.payloads.redaction import is_credential
 
 USER_FIELDS = ("id", "username", "email", "first_name", "last_name", "is_active", "last_login", "date_joined")
 PROFILE_FIELDS = (
@@ -72,7 +73,8 @@ def read(found: Filter, contract: Contract, arguments: Mapping[str, Any], messag
     """
     now = datetime.now(UTC)
     walk = Walk()
-    tree = {name: walk.argument(name, _shown(name, arguments[name])) for name in _sent(contract, arguments)}
+    sent = _sent(contract, arguments)
+    tree = {name: walk.argument(name, _shown(name, value)) for name, value in sent.items()}
     if isinstance(arguments.get("org"), str):
         walk.organizations.add(arguments["org"])
     people = _people(walk, contract, arguments)
@@ -115,9 +117,15 @@ def _metadata(event_type: str, now: datetime, message_id: str, notes: list[str])
     return {**metadata, "notes": list(notes)} if notes else metadata
 
 
-def _sent(contract: Contract, arguments: Mapping[str, Any]) -> list[str]:
+def _sent(contract: Contract, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments that leave, without the keys that never do."""
     withheld = {*contract.withheld, contract.learner}
-    return [name for name in arguments if name not in withheld]
+    sent = {name: value for name, value in arguments.items() if name not in withheld and not is_credential(name)}
+    for name, value in sent.items():
+        keys = [key for key in value if f"{name}.{key}" in withheld] if isinstance(value, Mapping) else []
+        if keys:
+            sent[name] = {key: item for key, item in value.items() if key not in keys}
+    return sent
 
 
 def _people(walk: Walk, contract: Contract, arguments: Mapping[str, Any]) -> dict[str, Any]:

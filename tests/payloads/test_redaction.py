@@ -23,7 +23,8 @@ def test_an_account_as_the_platform_stores_it():
     }
 
 
-@pytest.mark.parametrize("key", ["password", "PASSWORD", "Session-Id", "csrfmiddlewaretoken", "X-CSRFToken", "token"])
+@pytest.mark.parametrize("key", ["password", "PASSWORD", "Session-Id", "csrfmiddlewaretoken", "X-CSRFToken", "token",
+                                 "confirm_password", "passwordAgain"])  # fmt: skip
 def test_keys_of_credentials(key):
     assert is_credential(key)
 
@@ -41,6 +42,9 @@ def test_keys_that_only_resemble_one(key):
         ('{"a":1,  "password" : "x"}', '{"a": 1}'),
         ('[{"token": "x"}, {"b": "{\\"session_id\\": \\"y\\"}"}]', '[{}, {"b": "{}"}]'),
         ('{"a": "{\\"session_id\\": \\"y\\"}"}', '{"a": "{}"}'),
+        ('{"confirm_password": "x", "a": 1}', '{"a": 1}'),
+        ('{"a": "{\\"confirm-password\\": 1}"}', '{"a": "{}"}'),
+        ('{"a": "forgot your password?"}', '{"a": "forgot your password?"}'),
         ('{"password": "cut sho', "[redacted]"),
         ("{not json at all}", "{not json at all}"),
         ('"password": "no JSON object"', '"password": "no JSON object"'),
