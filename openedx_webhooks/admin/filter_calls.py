@@ -46,7 +46,7 @@ class AskedFilter(SelectFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[FilterCall]) -> QuerySet[FilterCall]:
         """By the number."""
         value = self.value() or ""
-        return queryset.filter(webfilter_id=int(value)) if value.isdecimal() else queryset
+        return queryset.filter(webfilter_id=int(value[:18])) if value.isdecimal() else queryset
 
 
 class NameFilter(SelectFilter):

@@ -46,6 +46,8 @@ class Contract:
     """Arguments that never leave, and ``argument.key`` of those that are dicts."""
     changes: tuple[str, ...] = ()
     """Arguments that a reply may change. What each takes follows from its type."""
+    grows: tuple[str, ...] = ()
+    """Sets that a reply may only add to."""
     learner: str = ""
     """Where the account is: an argument, or ``argument.attribute``. It goes as ``user`` and ``profile``."""
     account: Account = Account.NEVER
@@ -57,6 +59,8 @@ class Contract:
     """The exception that sends the learner elsewhere."""
     raises: bool = True
     """Whether the call site handles the exceptions; where it does not, raising would be a 500."""
+    unsafe: tuple[str, ...] = ()
+    """Exceptions that the call site answers with a server error, beside others that it handles."""
     in_page: tuple[str, ...] = ()
     """Exceptions whose message the call site puts into a page as HTML."""
     response: Response = Response.HTTP
@@ -181,7 +185,7 @@ TABLE: Mapping[str, Contract] = {
     ),
     # Accounts
     "org.openedx.learning.account.settings.read_only_fields.requested.v1": Contract(
-        changes=("readonly_fields",), learner="user", raises=False
+        changes=("readonly_fields",), grows=("readonly_fields",), learner="user", raises=False
     ),
     "org.openedx.learning.student.settings.render.started.v1": _PAGE,
     # Enrollment
@@ -244,8 +248,8 @@ TABLE: Mapping[str, Contract] = {
     "org.openedx.learning.vertical_block_child.render.started.v1": Contract(changes=("context",), note=_OFTEN),
     "org.openedx.learning.xblock.render.started.v1": Contract(
         changes=("context", "student_view_context"),
-        # The other one, PreventXBlockBlockRender, shows the page for a server error.
         main="RenderCustomResponse",
+        unsafe=("PreventXBlockBlockRender",),
         response=Response.HTML,
         note=_OFTEN,
     ),

@@ -82,7 +82,7 @@ def all_filters() -> Mapping[str, Filter]:
     _load_package()
     classes = frozenset(_subclasses(OpenEdxPublicFilter))
     if classes != _known[0]:
-        described = (_describe(cls) for cls in classes if cls.filter_type)
+        described = (_describe(cls) for cls in classes if vars(cls).get("filter_type"))
         _known = classes, MappingProxyType({f.filter_type: f for f in sorted(described, key=_order)})
     return _known[1]
 

@@ -11,8 +11,8 @@ from openedx_webhooks.models.webfilter import Webfilter
 class FilterCall(models.Model):
     """One call of a webfilter that changed or halted something, would have in shadow mode, or failed.
 
-    ``changes`` is a JSON list of ``{"path", "before", "after"}``. What it says of a person is masked, and
-    credentials are left out; ``user_id`` tells whom it was about.
+    ``changes`` is a JSON list of ``{"path", "before", "after"}``. Values are masked, except those of arguments that
+    say nothing of a person, and credentials are left out; ``user_id`` tells whom it was about.
 
     .. pii: Says which account a call was about; of names and other personal data the first character and the length.
     .. pii_types: id

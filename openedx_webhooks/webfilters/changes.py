@@ -19,13 +19,10 @@ from django.utils.functional import Promise
 from opaque_keys import InvalidKeyError, OpaqueKey
 from opaque_keys.edx.keys import AssetKey, CourseKey, LearningContextKey, UsageKey
 
-from openedx_webhooks.catalog.contracts import is_redirect_url
-from openedx_webhooks.payloads.redaction import is_credential
-from openedx_webhooks.webfilters import objects
+from openedx_webhooks.webfilters import objects, texts
 from openedx_webhooks.webfilters.replies import kind
 from openedx_webhooks.webfilters.spots import Spot, items, shown
 
-_TEMPLATE = re.compile(r"[\w-]+([./][\w-]+)*")
 _MODE = re.compile(r"[\w-]{1,100}")
 _KEY_FAMILIES = (CourseKey, UsageKey, AssetKey, LearningContextKey)
 
@@ -38,8 +35,15 @@ def changed(spot: Spot, current: Any, wanted: Any) -> Any:
 
     Raises ReplyError where the reply may not have what it wants.
     """
+    _check_open(spot)
     apply = next(row for accepts, row in ROWS if accepts(current))
     return apply(spot, current, wanted)
+
+
+def _check_open(spot: Spot) -> None:
+    """Refuse what is closed by its name, wherever it stands, and what the contract withholds of a dict."""
+    if objects.is_closed(spot.name) or (not spot.is_top and spot.path in spot.contract.withheld):
+        raise spot.refused("A webfilter may not change it.")
 
 
 def _replaced(spot: Spot, current: Any, new: Any) -> Any:
@@ -55,7 +59,22 @@ def _nothing(spot: Spot, current: None, wanted: Any) -> Any:
         return current
     if spot.is_top and not isinstance(wanted, str):
         raise spot.refused(f"It is {kind(wanted)}; text is expected.")
-    return _replaced(spot, current, _text_checked(spot, wanted) if isinstance(wanted, str) else wanted)
+    _check_added(spot, wanted)
+    return _replaced(spot, current, wanted)
+
+
+def _check_added(spot: Spot, wanted: Any) -> None:
+    """Check what comes where there was nothing, at every depth."""
+    if isinstance(wanted, str):
+        _text_checked(spot, wanted)
+    elif isinstance(wanted, dict):
+        for name, value in wanted.items():
+            at = spot.below(name)
+            _check_open(at)
+            _check_added(at, value)
+    elif isinstance(wanted, list):
+        for value in wanted:
+            _check_added(spot, value)
 
 
 def _boolean(spot: Spot, current: bool, wanted: Any) -> Any:  # noqa: FBT001
@@ -88,22 +107,14 @@ def _lazy_text(spot: Spot, current: Promise, wanted: Any) -> Any:
 
 
 def _text_checked(spot: Spot, wanted: str) -> str:
-    """Check the arguments whose text means something: addresses, templates, modes."""
-    if not spot.is_top:
-        return wanted
-    name = spot.argument
-    if (name == "url" or name.endswith("_url")) and not is_redirect_url(wanted):
-        raise spot.refused("A URL with http or https, or a path that begins with a slash, is expected.")
-    if name == "template_name" and not is_template(wanted):
-        raise spot.refused("It does not look like the name of a template.")
-    if name == "mode" and not _MODE.fullmatch(wanted):
+    """Check HTML and addresses, and of the arguments templates and modes."""
+    if reason := texts.problem(spot.name, wanted, allow_html=spot.allow_html):
+        raise spot.refused(reason)
+    if spot.path == "template_name" and not texts.is_template(wanted):
+        raise spot.refused("It is not the name of a template that this site has.")
+    if spot.path == "mode" and not _MODE.fullmatch(wanted):
         raise spot.refused("A mode is up to 100 letters, digits, hyphens and underscores.")
     return wanted
-
-
-def is_template(text: str) -> bool:
-    """Return whether a text may name a template: a relative path without ``..``."""
-    return bool(_TEMPLATE.fullmatch(text)) and len(text) <= 255
 
 
 def _moment(spot: Spot, current: date, wanted: Any) -> Any:
@@ -128,9 +139,12 @@ def _key(spot: Spot, current: OpaqueKey, wanted: Any) -> Any:
         return current
     family = next((f for f in _KEY_FAMILIES if isinstance(current, f)), type(current))
     try:
-        return _replaced(spot, current, family.from_string(wanted))
+        new = family.from_string(wanted)
     except InvalidKeyError:
         raise spot.refused(f"It is no {family.__name__}.") from None
+    if type(new) is not type(current):
+        raise spot.refused("It is a key of another kind.")
+    return _replaced(spot, current, new)
 
 
 def _mapping(spot: Spot, current: Mapping[Any, Any], wanted: Any) -> Any:
@@ -142,8 +156,6 @@ def _mapping(spot: Spot, current: Mapping[Any, Any], wanted: Any) -> Any:
         after = changed(at, before, value)
         if after is before and name in current:
             continue
-        if is_credential(name):
-            raise at.refused("A webfilter may not change it.")
         if name not in current and value is None:
             at.changed(None, None)
         if new is None:
@@ -157,7 +169,8 @@ def _set(spot: Spot, current: set[Any], wanted: Any) -> Any:
         raise spot.refused("A list of text is expected.")
     if not all(isinstance(item, str) for item in current):
         return _object(spot, current, wanted)
-    return current if set(wanted) == current else _replaced(spot, current, type(current)(wanted))
+    new = {*current, *wanted} if spot.path in spot.contract.grows else set(wanted)
+    return current if new == current else _replaced(spot, current, type(current)(new))
 
 
 def _list(spot: Spot, current: list[Any] | tuple[Any, ...], wanted: Any) -> Any:
@@ -169,6 +182,8 @@ def _list(spot: Spot, current: list[Any] | tuple[Any, ...], wanted: Any) -> Any:
     kinds = {type(item) for item in current}
     if kinds == {dict} and not all(isinstance(item, dict) for item in wanted):
         raise spot.refused("A list of objects is expected.")
+    if reason := texts.problem_in(spot.name, wanted, allow_html=spot.allow_html, known=texts.all_in(current)):
+        raise spot.refused(reason)
     new = tuple(wanted) if isinstance(current, tuple) else wanted
     spot.changed(current, new)
     return new

@@ -15,7 +15,7 @@ from openedx_webhooks.catalog.contracts import Contract, Response, is_redirect_u
 from openedx_webhooks.catalog.filters import Filter, Halt
 from openedx_webhooks.data import Switch
 from openedx_webhooks.exceptions import ReplyError
-from openedx_webhooks.webfilters.changes import is_template
+from openedx_webhooks.webfilters import texts
 from openedx_webhooks.webfilters.replies import kind
 
 HEADERS = frozenset({"cache-control", "content-language", "expires", "last-modified", "retry-after", "x-robots-tag"})
@@ -178,8 +178,8 @@ def _status(halting: Halting, name: str, value: Any) -> int:
 
 
 def _template(halting: Halting, name: str, value: Any) -> str:
-    if not isinstance(value, str) or not is_template(value):
-        raise halting.refused(name, "It does not look like the name of a template.")
+    if not isinstance(value, str) or not texts.is_template(value):
+        raise halting.refused(name, "It is not the name of a template that this site has.")
     return value
 
 
@@ -192,10 +192,16 @@ def _object(halting: Halting, name: str, value: Any) -> dict[str, Any]:
 def _list(halting: Halting, name: str, value: Any) -> list[Any]:
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise halting.refused(name, "A list of objects is expected.")
-    return value
+    return list(_anything(halting, name, value))
 
 
-def _anything(_halting: Halting, _name: str, value: Any) -> Any:
+def _context(halting: Halting, name: str, value: Any) -> Any:
+    return _anything(halting, name, _object(halting, name, value))
+
+
+def _anything(halting: Halting, name: str, value: Any) -> Any:
+    if reason := texts.problem_in(name, value, allow_html=halting.allow_html):
+        raise halting.refused(name, reason)
     return value
 
 
@@ -261,9 +267,9 @@ CHECKS: Mapping[str, Callable[[Halting, str, Any], Any]] = {
     "error_code": _text,
     "developer_message": _text,
     "user_message": _text,
-    "context": _object,
-    "template_context": _object,
+    "context": _context,
+    "template_context": _context,
     "response": _response,
     "tabs": _list,
 }
-"""By the name of a parameter: how a reply's value is checked. Names not here take any JSON value."""
+"""By the name of a parameter: how a reply's value is checked. Names not here take any JSON value without HTML."""

@@ -9,8 +9,13 @@ from typing import Any
 from openedx_webhooks.payloads.redaction import is_credential, redact
 from openedx_webhooks.webfilters.spots import Change
 
-PERSONAL = frozenset({"user", "profile", "form_data", "message_context", "enrollments_data"})
-"""Arguments whose values are personal data."""
+CLEAR = frozenset(
+    {
+        *("course_key", "mode", "status", "generation_mode", "price", "template_name", "readonly_fields", "form_desc"),
+        *("url", "course_home_url", "redirect_url", "enrollments", "schedules"),
+    }
+)
+"""Arguments that say nothing of a person; what stands in any other may."""
 MAX_VALUE = 255
 """Characters of one value."""
 MAX_CHANGES = 50
@@ -30,16 +35,16 @@ def _masked(change: Change) -> dict[str, Any]:
     argument, _, rest = change.path.partition(".")
     if any(is_credential(name) for name in rest.split(".")):
         return {"path": change.path, "before": "[redacted]", "after": "[redacted]"}
-    hide = _initial if argument in PERSONAL else _clipped
+    hide = _clipped if argument in CLEAR else _initial
     return {"path": change.path, "before": hide(change.before), "after": hide(change.after)}
 
 
 def _initial(value: Any) -> Any:
-    """Return the first character and the length of a text; other kinds of values by their kind alone."""
+    """Return the first character of a text, unless it says all, and its length; of other values the kind alone."""
     if value is None or isinstance(value, bool) or value == "":
         return value
     if isinstance(value, str):
-        return f"{value[0]}\u2026 ({len(value)} characters)"
+        return f"{value[0] if len(value) > 2 else ''}\u2026 ({len(value)} characters)"
     return f"[{type(value).__name__}]"
 
 

@@ -13,11 +13,18 @@ from openedx_webhooks.payloads.redaction import is_credential
 from openedx_webhooks.webfilters.replies import kind
 from openedx_webhooks.webfilters.spots import Spot, items
 
-_NEVER_IN_FORMS = frozenset({"id", "is_staff", "is_superuser", "is_active", "last_login", "date_joined"})
+_NEVER = frozenset({"id", "pk", "user_id", "is_staff", "is_superuser", "is_active", "last_login", "date_joined"})
 OPENED_BY_NAME = frozenset({"username", "email"})
 """Fields of an account, or of a form that makes one, that ``WRITABLE_FIELDS`` may open."""
 
 _FORM_FIELD = ("default", "field_type", "label", "instructions", "restrictions")
+
+
+def is_closed(name: str) -> bool:
+    """Return whether nothing of this name may change, in a form, a context or an argument."""
+    name = name.lower()
+    is_opened = name not in OPENED_BY_NAME or name in app_settings.WRITABLE_FIELDS()
+    return is_credential(name) or name in _NEVER or not is_opened
 
 
 def form(spot: Spot, current: QueryDict, wanted: Any) -> Any:
@@ -29,17 +36,11 @@ def form(spot: Spot, current: QueryDict, wanted: Any) -> Any:
         after = [_form_text(at, item) for item in (value if isinstance(value, list) else [value])]
         if after == before:
             continue
-        _check_form_field(at, name)
+        if is_closed(name):
+            raise at.refused("A webfilter may not change it.")
         new.setlist(name, after)
         at.changed(before[0] if len(before) == 1 else before or None, after[0] if len(after) == 1 else after)
     return new
-
-
-def _check_form_field(spot: Spot, name: str) -> None:
-    opened = name.lower() in app_settings.WRITABLE_FIELDS()
-    is_closed = name.lower() in OPENED_BY_NAME and not opened
-    if is_credential(name) or "password" in name.lower() or name.lower() in _NEVER_IN_FORMS or is_closed:
-        raise spot.refused("A webfilter may not change it.")
 
 
 def _form_text(spot: Spot, value: Any) -> str:

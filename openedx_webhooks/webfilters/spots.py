@@ -42,6 +42,11 @@ class Spot:
         return self.path.partition(".")[0]
 
     @property
+    def name(self) -> str:
+        """Its own key."""
+        return self.path.rpartition(".")[2]
+
+    @property
     def is_top(self) -> bool:
         """Whether it is an argument itself."""
         return "." not in self.path

@@ -104,7 +104,7 @@ def _read(call: Call, verdict: Verdict) -> None:
 def _read_halt(call: Call, verdict: Verdict, wish: replies.Wish) -> None:
     if not verdict.subscription.halting:
         verdict.notes.append("Its exception is ignored: halting is disabled.")
-    elif not call.contract.raises:
+    elif not call.contract.raises or wish.exception in call.contract.unsafe:
         verdict.notes.append("Its exception is ignored: raising here would be a server error.")
     else:
         verdict.halt, notes = halting.from_reply(

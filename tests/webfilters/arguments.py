@@ -123,7 +123,7 @@ CHANGES: Mapping[str, tuple[Any, Callable[[Any], Any], Any]] = {
     "redirect_url": ("/new", str, "/new"),
     "schedules": ({"filter": {"enrollment__mode": "honor"}}, lambda rows: "honor" in str(rows.query), True),
     "enrollments": ({"exclude": {"mode__in": ["honor"]}}, lambda rows: "honor" in str(rows.query), True),
-    "readonly_fields": (["email"], set, {"email"}),
+    "readonly_fields": (["bio"], set, {"email", "name", "bio"}),
     "tabs": ([{"tab_id": "b"}], list, [{"tab_id": "b"}]),
     "form_desc": ({"email": {"label": "Mail"}}, lambda form: form.overrides, {"email": {"label": "Mail"}}),
     "price": (90, int, 90),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +31,13 @@ def data(**arguments: Any) -> Answer:
 
 def halt(name: str, value: Any = "No.") -> Answer:
     return reply({"exception": {name: value}})
+
+
+@pytest.fixture(autouse=True)
+def templates(settings: Any) -> None:
+    """Give the site a template that replies may name."""
+    (engine,) = settings.TEMPLATES
+    settings.TEMPLATES = [{**engine, "DIRS": [*engine["DIRS"], Path(__file__).parent / "templates"]}]
 
 
 @pytest.fixture

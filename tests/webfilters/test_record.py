@@ -108,10 +108,14 @@ def test_a_password_in_a_form_is_in_no_record(webfilter: MakeWebfilter, receiver
     [
         (Change(path="mode", before="audit", after="honor"), "audit", "honor"),
         (Change(path="profile.year_of_birth", before=None, after=1990), None, "[int]"),
-        (Change(path="profile.bio", before="", after="Hi"), "", "H\u2026 (2 characters)"),
+        (Change(path="profile.bio", before="", after="Hi"), "", "\u2026 (2 characters)"),
         (Change(path="form_data.tags", before=["a"], after=["b"]), "[list]", "[list]"),
         (Change(path="context.api_key", before="a", after="b"), "[redacted]", "[redacted]"),
-        (Change(path="context.a", before=None, after={"token": "x", "b": 1}), None, {"b": 1}),
+        (Change(path="form_desc.a", before=None, after={"token": "x", "b": 1}), None, {"b": 1}),
+        (
+            Change(path="context.accomplishment_copy_name", before="Ada", after="Jane"),
+            *("A\u2026 (3 characters)", "J\u2026 (4 characters)"),
+        ),
     ],
 )
 def test_masking(change: Change, before: Any, after: Any) -> None:
@@ -119,7 +123,7 @@ def test_masking(change: Change, before: Any, after: Any) -> None:
 
 
 def test_long_values_and_many_changes_are_cut() -> None:
-    long = json.loads(masking.masked([Change(path="context.a", before="x" * 1000, after="y")]))
+    long = json.loads(masking.masked([Change(path="url", before="x" * 1000, after="y")]))
     assert len(long[0]["before"]) < 300
     many = json.loads(masking.masked([Change(path="context.a", before=1, after=2)] * 60))
     assert many[-1] == {"path": "and 10 more"}
