@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from django.db import DatabaseError, close_old_connections, connections, router, transaction
+from django.db.models import Q
 from django.db.models.signals import post_delete, post_save
 
 from openedx_webhooks import app_settings, signing
@@ -191,7 +192,8 @@ def _webfilter_subscription(row: Webfilter) -> WebfilterSubscription:
         pattern=row.event,
         url=row.webhook_url,
         encoding=row.encoding,
-        secret=row.secret or _new_secret(row),
+        # Written by the renewing thread; an UPDATE here would be in the learner's transaction.
+        secret=row.secret or signing.generate_secret(),
         previous_secret=row.previous_secret or "",
         previous_secret_until=row.previous_secret_until,
         headers=row.headers or "",
@@ -208,12 +210,11 @@ def _webfilter_subscription(row: Webfilter) -> WebfilterSubscription:
     )
 
 
-def _new_secret(row: Webfilter) -> str:
-    """Give a row that the published package wrote after a roll-back its secret, as the upgrade gives every old one."""
-    fresh = signing.generate_secret()
-    Webfilter.objects.filter(pk=row.pk, secret=row.secret).update(secret=fresh)
-    row.refresh_from_db(fields=["secret"])
-    return row.secret or fresh
+def give_secrets() -> None:
+    """Give rows that the published package wrote after a roll-back a secret, as the upgrade gives every old one."""
+    rows = Webfilter.objects.using(router.db_for_write(Webfilter))
+    for pk, secret in rows.filter(Q(secret="") | Q(secret=None), enabled=True).values_list("pk", "secret"):
+        rows.filter(pk=pk, secret=secret).update(secret=signing.generate_secret())
 
 
 class _Renewer:
@@ -251,6 +252,7 @@ class _Renewer:
                 close_old_connections()
                 refresh()
                 incident.flush()
+                give_secrets()
                 self._failing = False
             except Exception as error:  # noqa: BLE001  a thread that ends would leave the request to renew
                 if not self._failing:

@@ -82,8 +82,9 @@ def all_filters() -> Mapping[str, Filter]:
     _load_package()
     classes = frozenset(_subclasses(OpenEdxPublicFilter))
     if classes != _known[0]:
-        described = (_describe(cls) for cls in classes if vars(cls).get("filter_type"))
-        _known = classes, MappingProxyType({f.filter_type: f for f in sorted(described, key=_order)})
+        described = [_described(cls) for cls in classes if vars(cls).get("filter_type")]
+        known = sorted((found for found in described if found is not None), key=_order)
+        _known = classes, MappingProxyType({found.filter_type: found for found in known})
     return _known[1]
 
 
@@ -136,7 +137,27 @@ def _load_package() -> None:
         return
     for module in pkgutil.walk_packages(openedx_filters.__path__, "openedx_filters."):
         if module.name.endswith(".filters") and ".tests" not in module.name:
-            importlib.import_module(module.name)
+            _load(module.name)
+
+
+def _load(module: str) -> None:
+    """Import another package's filters; its mistake must not keep settings from loading, and so the LMS from starting.
+
+    The platform would meet it where it uses that module.
+    """
+    try:
+        importlib.import_module(module)
+    except Exception:
+        log.warning("openedx_webhooks: %s could not be loaded", module, exc_info=True)
+
+
+def _described(cls: type[OpenEdxPublicFilter]) -> Filter | None:
+    """Describe a filter; None for one whose signatures Python cannot tell."""
+    try:
+        return _describe(cls)
+    except (TypeError, ValueError):
+        log.warning("openedx_webhooks: the filter %s cannot be described", cls.__qualname__, exc_info=True)
+        return None
 
 
 def _subclasses(cls: type[OpenEdxPublicFilter]) -> Iterator[type[OpenEdxPublicFilter]]:

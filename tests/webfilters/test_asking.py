@@ -16,7 +16,7 @@ from django.contrib.auth.models import User
 from django.test import override_settings
 from openedx_filters.learning.filters import CourseEnrollmentStarted, StudentLoginRequested
 
-from openedx_webhooks import signing
+from openedx_webhooks import signing, subscriptions
 from openedx_webhooks.data import Failure, Request
 from openedx_webhooks.models import Webfilter
 from openedx_webhooks.testing import CLOSE, HANG, Answer, Receiver
@@ -142,6 +142,7 @@ def test_a_row_that_the_published_package_wrote_gets_a_secret(
 ) -> None:
     row = webfilter("CourseEnrollmentStarted")
     Webfilter.objects.filter(pk=row.pk).update(secret=None, format=None, shadow=None, allow_html=None)
+    subscriptions.give_secrets()
     row.refresh_from_db()
     enroll(learner)
     row.refresh_from_db()

@@ -7,8 +7,10 @@ from urllib.parse import urlencode
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.http import QueryDict
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from openedx_filters.exceptions import OpenEdxFilterException
 from openedx_filters.learning.filters import (
     CourseEnrollmentStarted,
@@ -19,7 +21,9 @@ from openedx_filters.learning.filters import (
 )
 from openedx_filters.tooling import OpenEdxPublicFilter
 
+from openedx_webhooks import subscriptions
 from openedx_webhooks.catalog import filters
+from openedx_webhooks.models import Webfilter
 from openedx_webhooks.testing import Receiver
 from tests.webfilters.arguments import COURSE
 from tests.webfilters.conftest import MakeWebfilter, data, halt
@@ -194,3 +198,18 @@ def test_a_name_in_a_context_is_not_in_the_record(webfilter: MakeWebfilter, rece
 
 def test_a_number_that_no_webfilter_has(admin_client: Client) -> None:
     assert admin_client.get("/admin/openedx_webhooks/filtercall/?webfilter=" + "9" * 30).status_code == 200
+
+
+def test_a_row_without_a_secret_gets_one_beside_the_request(
+    webfilter: MakeWebfilter, receiver: Receiver, learner: User
+) -> None:
+    rows = Webfilter.objects.filter(pk=webfilter("StudentLoginRequested").pk)
+    rows.update(secret=None)
+    subscriptions.invalidate()
+    receiver.answer(204)
+    with CaptureQueriesContext(connection) as queries:
+        StudentLoginRequested.run_filter(user=learner)
+    assert not any(query["sql"].startswith("UPDATE") for query in queries.captured_queries)
+    assert len(receiver.requests) == 1
+    subscriptions.give_secrets()
+    assert rows.get().secret.startswith("whsec_")
