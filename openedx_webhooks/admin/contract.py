@@ -13,6 +13,8 @@ from openedx_webhooks import app_settings
 from openedx_webhooks.catalog import contracts, events, filters
 from openedx_webhooks.catalog.contracts import Account, Contract, Response
 from openedx_webhooks.catalog.filters import Filter, Halt
+from openedx_webhooks.payloads.redaction import is_credential
+from openedx_webhooks.webfilters.objects import is_closed
 
 _CHANGED_AS: Mapping[str, str] = {
     "form_data": gettext_noop("the fields of the form, such as name; no password, and no account flag"),
@@ -77,7 +79,10 @@ def _sends(found: Filter, contract: Contract) -> Iterator[str]:
     if contract.learner:
         yield _("user and profile: allowed columns of the account; never the password")
     withheld = {*contract.withheld, contract.learner}
-    yield from (name for name in found.arguments if name not in withheld)
+    for name in found.arguments:
+        if name not in withheld and not is_credential(name):
+            keys = sorted(key.partition(".")[2] for key in contract.withheld if key.startswith(f"{name}."))
+            yield f"{name}, {_('without')} {', '.join(keys)}" if keys else name
     yield "event_metadata: event_type, time, id"
 
 
@@ -87,6 +92,8 @@ def _changes(contract: Contract) -> Iterator[str]:
         when = _(", once the login has succeeded") if contract.account == Account.AT_LOGIN else ""
         yield f"user.first_name, user.last_name{opened}, profile.name, profile.country …{when}"
     for name in contract.changes:
+        if is_closed(name):
+            continue
         if name in contract.lookups:
             yield f"{name}: " + _("filter and exclude by ") + ", ".join(contract.lookups[name])
         elif name == "url" or name.endswith("_url"):

@@ -58,7 +58,6 @@ class _Writer:
     """The thread of one process that writes."""
 
     def __init__(self) -> None:
-        self.pid = os.getpid()
         self._waiting: queue.Queue[FilterCall] = queue.Queue(MAX_WAITING)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -91,7 +90,8 @@ class _Writer:
             except Exception as error:  # noqa: BLE001  a broken database must not end the thread
                 incident.note("webfilter_record", f"{len(calls)} calls could not be written: {type(error).__name__}.")
             finally:
-                connections.close_all()
+                if self._waiting.empty():
+                    connections.close_all()
                 for _call in calls:
                     self._waiting.task_done()
 
@@ -106,22 +106,20 @@ class _Writer:
         return calls
 
 
-_current: _Writer | None = None
+_writers: dict[int, _Writer] = {}
+"""By process: one that was made before a fork has no thread in the child."""
 
 
 def _writer() -> _Writer:
-    """Return this process's writer; one that was made before a fork has no thread in the child."""
-    global _current  # noqa: PLW0603
-    writer = _current
-    if writer is None or writer.pid != os.getpid():
-        writer = _current = _Writer()
-    return writer
+    """Return this process's writer. Of two threads that ask first, both get the same."""
+    pid = os.getpid()
+    return _writers.get(pid) or _writers.setdefault(pid, _Writer())
 
 
 @atexit.register
 def _at_exit() -> None:
-    if _current is not None and _current.pid == os.getpid():
-        _current.flush(2.0)
+    if writer := _writers.get(os.getpid()):
+        writer.flush(2.0)
 
 
 def _write(calls: Sequence[FilterCall]) -> None:

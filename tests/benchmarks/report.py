@@ -17,7 +17,6 @@ PAGE = host.ROOT / "docs" / "references" / "benchmarks.rst"
 PLOTS = host.ROOT / "docs" / "_static" / "benchmarks"
 HEADINGS = ("What / beside what", "Ours", "Other", "Ratio", "at p99", "Required", "")
 _INTRODUCTION = """\
-:orphan:
 
 Benchmarks
 ##########
