@@ -1,4 +1,4 @@
-"""Take due deliveries: a plain read of candidates, then one UPDATE by primary key that writes a token.
+"""Take due deliveries: a plain read of candidates, then a lock by primary key, past locked rows, that writes a token.
 
 Measured (docs/decisions/0002): a locking range scan slows down with every snapshot that another connection holds, and
 deadlocks with the learners' INSERTs. The walk over the live webhooks, in slices and with one short index read each, is
@@ -196,11 +196,6 @@ def live_sql(connection: BaseDatabaseWrapper) -> str:
 def numbers(values: Iterable[int]) -> str:
     """Return our own whole numbers as they stand in SQL: as parameters, each would be converted and escaped."""
     return ", ".join(f"{value:d}" for value in values)
-
-
-def marks(values: Sequence[object]) -> str:
-    """Return as many parameter marks as there are values."""
-    return ", ".join(["%s"] * len(values))
 
 
 def sweep(connection: BaseDatabaseWrapper, own: Collection[Hashable] = ()) -> int:

@@ -9,7 +9,7 @@ from itertools import pairwise
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from openedx_webhooks import app_settings
-from openedx_webhooks.deliveries.claim import marks
+from openedx_webhooks.deliveries.claim import numbers
 from openedx_webhooks.deliveries.sql import again
 from openedx_webhooks.models.clock import execute, fetch, microseconds, utc_later_sql, utc_now_sql
 
@@ -112,6 +112,6 @@ def _fail_piece(connection: BaseDatabaseWrapper, webhook_id: int, reason: str, b
     ids = [row[0] for row in rows]
     sql = (
         "UPDATE openedx_webhooks_delivery SET status = 'failed', reason = %s, token = NULL,"
-        f" finished_at = {utc_now_sql(connection)} WHERE id IN ({marks(ids)}) AND status = 'pending'"
+        f" finished_at = {utc_now_sql(connection)} WHERE id IN ({numbers(ids)}) AND status = 'pending'"
     )
-    return again(lambda: execute(connection, sql, [reason, *ids]), connection=connection)
+    return again(lambda: execute(connection, sql, [reason]), connection=connection)

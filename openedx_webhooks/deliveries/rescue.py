@@ -10,7 +10,7 @@ import logging
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from openedx_webhooks.deliveries.claim import marks
+from openedx_webhooks.deliveries.claim import numbers
 from openedx_webhooks.deliveries.sql import again
 from openedx_webhooks.models.clock import earlier_sql, execute, fetch, microseconds, utc_now_sql
 
@@ -45,6 +45,6 @@ def pull_back(connection: BaseDatabaseWrapper, seconds: float) -> int:
 def _pull_back(connection: BaseDatabaseWrapper, ids: list[int], seconds: float) -> None:
     sql = (
         f"UPDATE openedx_webhooks_delivery SET due_at = {earlier_sql(connection, 'due_at')}"
-        f" WHERE id IN ({marks(ids)}) AND status = 'pending'"
+        f" WHERE id IN ({numbers(ids)}) AND status = 'pending'"
     )
-    again(lambda: execute(connection, sql, [microseconds(seconds), *ids]), connection=connection)
+    again(lambda: execute(connection, sql, [microseconds(seconds)]), connection=connection)

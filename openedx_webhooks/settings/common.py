@@ -102,7 +102,7 @@ def _requests(settings: Any) -> None:
 
     # .. setting_name: OPENEDX_WEBHOOKS_MAX_BODY
     # .. setting_default: 262144
-    # .. setting_description: Bytes, from 4096 to 4194304, of the largest body that is sent; a larger one is cut by
+    # .. setting_description: Bytes, from 4096 to 1048576, of the largest body that is sent; a larger one is cut by
     #   rule. Also the most that is read of a webfilter's answer.
     settings.OPENEDX_WEBHOOKS_MAX_BODY = app_settings.MAX_BODY.default
 
