@@ -23,7 +23,6 @@ from openedx_filters.learning.filters import (
     CourseEnrollmentQuerysetRequested,
     CourseEnrollmentStarted,
     DashboardRenderStarted,
-    InstructorDashboardTabsRequested,
     StudentLoginRequested,
     StudentRegistrationRequested,
 )
@@ -279,17 +278,17 @@ class TestLists:
         "item", [{"at": datetime(2026, 1, 1, tzinfo=UTC)}, {"token": "TOKEN"}, {"key": COURSE}, {"pair": (1, 2)}]
     )
     def test_what_would_lose_something_stays(
-        self, item: dict[str, Any], *, webfilter: MakeWebfilter, receiver: Receiver, learner: User, calls: Any
+        self, item: dict[str, Any], *, webfilter: MakeWebfilter, receiver: Receiver, calls: Any
     ) -> None:
-        webfilter("InstructorDashboardTabsRequested")
+        webfilter("DashboardRenderStarted")
         tabs = [{"title": "A", **item}]
 
         def retitled(request: Any) -> Any:
-            sent = request.json()["tabs"]
-            return data(tabs=[{**sent[0], "title": "B"}])
+            sent = request.json()["context"]["tabs"]
+            return data(context={"tabs": [{**sent[0], "title": "B"}]})
 
         receiver.answer(retitled)
-        assert InstructorDashboardTabsRequested.run_filter(tabs=tabs, user=learner, course_key=COURSE)[0] is tabs
+        assert render(tabs=tabs)["tabs"] is tabs
         assert [call.outcome for call in calls()] == ["refused"]
 
 
