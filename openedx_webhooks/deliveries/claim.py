@@ -1,8 +1,8 @@
 """Take due deliveries: a plain read of candidates, then a lock by primary key, past locked rows, that writes a token.
 
 Measured (docs/decisions/0002): a locking range scan slows down with every snapshot that another connection holds, and
-deadlocks with the learners' INSERTs. The walk over the live webhooks, in slices and with one short index read each, is
-fair: a webhook with a hundred thousand deliveries waiting takes no more of a claim than any other.
+deadlocks with the learners' INSERTs. One short index read per webhook that has something due (``due``) is fair: a
+webhook with a hundred thousand deliveries waiting takes no more of a claim than any other.
 """
 
 from __future__ import annotations
@@ -11,18 +11,16 @@ import uuid
 from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from openedx_webhooks.deliveries.due import Looker, Walk
 from openedx_webhooks.deliveries.rooms import Rooms
-from openedx_webhooks.deliveries.sql import again, read_committed, skip_locked
+from openedx_webhooks.deliveries.sql import again, by_index, numbers, read_committed, skip_locked
 from openedx_webhooks.models.clock import execute, fetch, microseconds, utc_later_sql, utc_now_sql
-from openedx_webhooks.models.webhook import MAX_TIMEOUT, effective_timeout
+from openedx_webhooks.models.webhook import MAX_TIMEOUT
 
-SLICE = 500
-"""Webhooks looked at by one query."""
 TAKE = 50
 """Webhooks that one claim takes deliveries of."""
 LEASE_MARGIN = 30.0
@@ -44,8 +42,8 @@ class Job:
     """Bytes of the body."""
     attempts: int
     """Made before this one."""
-    due_at: Any
-    """As the database gave it: what is put back where the address is refused, so that the order stays."""
+    due_at: str
+    """As the database writes it: what is put back where the address is refused, so that the order stays."""
     token: str
     """The claim; what is recorded without it changes nothing."""
 
@@ -53,16 +51,6 @@ class Job:
     def key(self) -> tuple[int, str]:
         """What tells this claim of the delivery from every other."""
         return self.delivery_id, self.token
-
-
-@dataclass(kw_only=True, slots=True)
-class Walk:
-    """Where the walk over the live webhooks stands, from one claim to the next."""
-
-    cursor: int = 0
-    """The id behind which the next slice begins; 0 at the beginning of a turn."""
-    capped: bool = False
-    """True when this turn passed over webhooks whose deliveries are due and have no room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +66,22 @@ class Claimer:
     def __init__(self, connection: BaseDatabaseWrapper, rooms: Rooms) -> None:
         self._connection = connection
         self._rooms = rooms
+        self._looker = Looker(connection)
         self._now = utc_now_sql(connection)
         self._later = utc_later_sql(connection)
 
     def claim(self, walk: Walk) -> list[Job]:
         """Take due deliveries of the next slice of webhooks that have room; empty where there are none."""
-        timeouts = self._due_webhooks(walk)
+        found = self._looker.next_slice(walk)
+        for webhook in found:
+            self._rooms.learn(webhook.webhook_id, failing=webhook.failing)
+        timeouts = {webhook.webhook_id: webhook.timeout for webhook in found}
         shares = self._rooms.shares(list(timeouts))
         walk.capped = walk.capped or any(not share for _, share in shares)
         shares = [(webhook_id, share) for webhook_id, share in shares if share]
         if len(shares) > TAKE:
             walk.cursor = shares[TAKE - 1][0]
-        candidates = self._fit(self._candidates(shares[:TAKE]), walk)
+        candidates = self._fit(self._candidates(shares[:TAKE], walk), walk)
         if not candidates:
             return []
         token = uuid.uuid4().hex
@@ -98,30 +90,11 @@ class Claimer:
             self._rooms.start(job.webhook_id, job.size)
         return jobs
 
-    def _due_webhooks(self, walk: Walk) -> dict[int, float]:
-        """Return the webhooks of the next slice with something due, and their timeouts; move the walk on."""
-        sql = f"""
-            SELECT x.id, x.timeout, x.failing, x.first <= {self._now} FROM (
-                SELECT w.id, w.timeout, w.failing,
-                       (SELECT d.due_at FROM openedx_webhooks_delivery d
-                         WHERE d.status = 'pending' AND d.webhook_id = w.id ORDER BY d.due_at LIMIT 1) AS first
-                  FROM (SELECT wh.id, wh.timeout, h.failing_since IS NOT NULL OR h.refused_at IS NOT NULL AS failing
-                          FROM openedx_webhooks_webhook wh
-                          LEFT JOIN openedx_webhooks_webhookhealth h ON h.webhook_id = wh.id
-                         WHERE wh.id > %s AND {live_sql(self._connection)} ORDER BY wh.id LIMIT {SLICE}) w) x
-             ORDER BY x.id"""
-        rows = again(lambda: fetch(self._connection, sql, [walk.cursor]), connection=self._connection)
-        walk.cursor = rows[-1][0] if len(rows) == SLICE else 0
-        timeouts: dict[int, float] = {}
-        for webhook_id, timeout, failing, is_due in rows:
-            if is_due:
-                self._rooms.learn(webhook_id, failing=bool(failing))
-                timeouts[webhook_id] = effective_timeout(timeout)
-        return timeouts
-
-    def _candidates(self, shares: Sequence[tuple[int, int]]) -> list[_Candidate]:
+    def _candidates(self, shares: Sequence[tuple[int, int]], walk: Walk) -> list[_Candidate]:
+        since, params_since = self._looker.since(walk)
         select = f"""SELECT id, webhook_id, size FROM openedx_webhooks_delivery
-                      WHERE status = 'pending' AND webhook_id = %s AND due_at <= {self._now}
+                      {by_index(self._connection, "openedx_webhooks_claim")}
+                      WHERE status = 'pending' AND webhook_id = %s AND due_at <= {self._now}{since}
                       ORDER BY due_at, id LIMIT %s"""
         # SQLite takes no ORDER BY inside a UNION; a query each costs little there.
         pieces = [shares] if self._connection.vendor == "mysql" else [[share] for share in shares]
@@ -130,7 +103,7 @@ class Claimer:
             if not piece:
                 continue
             sql = " UNION ALL ".join([f"({select})"] * len(piece)) if len(piece) > 1 else select
-            params: list[Any] = [value for share in piece for value in share]
+            params = [value for webhook_id, room in piece for value in (webhook_id, *params_since, room)]
             rows = again(lambda s=sql, p=params: fetch(self._connection, s, p), connection=self._connection)  # type: ignore[misc]
             found += [_Candidate(*row) for row in rows]
         return found
@@ -169,7 +142,7 @@ class Claimer:
         # token that is ours already was written by a try whose answer was lost.
         rows = fetch(
             self._connection,
-            "SELECT id, event_id, webhook_id, encoding, size, attempts, due_at, status, token"
+            "SELECT id, event_id, webhook_id, encoding, size, attempts, CAST(due_at AS CHAR), status, token"
             f" FROM openedx_webhooks_delivery WHERE id IN ({numbers(ids)}) {skip_locked(self._connection)}",
         )
         return [
@@ -186,16 +159,6 @@ class Claimer:
             for row in rows
             if row[7] == "pending" or row[8] == token
         ]
-
-
-def live_sql(connection: BaseDatabaseWrapper) -> str:
-    """Return the condition on ``wh`` (Webhook) and ``h`` (its health, or NULL) under which deliveries go out."""
-    return f"wh.enabled AND h.paused_at IS NULL AND (h.hold_until IS NULL OR h.hold_until <= {utc_now_sql(connection)})"
-
-
-def numbers(values: Iterable[int]) -> str:
-    """Return our own whole numbers as they stand in SQL: as parameters, each would be converted and escaped."""
-    return ", ".join(f"{value:d}" for value in values)
 
 
 def sweep(connection: BaseDatabaseWrapper, own: Collection[Hashable] = ()) -> int:
@@ -221,25 +184,3 @@ def sweep(connection: BaseDatabaseWrapper, own: Collection[Hashable] = ()) -> in
     )
     dead = [tuple(row) for row in rows if tuple(row) not in own]
     return sum(again(lambda r=row: execute(connection, sql, r), connection=connection) for row in dead)  # type: ignore[misc]
-
-
-def seconds_to_next(connection: BaseDatabaseWrapper) -> float | None:
-    """Return the seconds until the next pending delivery of a live webhook may go out; None where nothing waits.
-
-    0 where something may go out at once; what a hold keeps back counts from the end of the hold.
-    """
-    if connection.vendor == "mysql":
-        since_now = f"TIMESTAMPDIFF(MICROSECOND, {utc_now_sql(connection)}, y.at) / 1000000"
-        greatest = "GREATEST(x.first, COALESCE(x.hold_until, x.first))"
-    else:
-        since_now = "(julianday(y.at) - julianday('now')) * 86400.0"
-        greatest = "MAX(x.first, COALESCE(x.hold_until, x.first))"
-    sql = f"""
-        SELECT MIN({since_now}) FROM (SELECT {greatest} AS at FROM (
-            SELECT h.hold_until, (SELECT d.due_at FROM openedx_webhooks_delivery d
-                      WHERE d.status = 'pending' AND d.webhook_id = wh.id ORDER BY d.due_at LIMIT 1) AS first
-              FROM openedx_webhooks_webhook wh
-              LEFT JOIN openedx_webhooks_webhookhealth h ON h.webhook_id = wh.id
-             WHERE wh.enabled AND h.paused_at IS NULL) x WHERE x.first IS NOT NULL) y"""
-    value = again(lambda: fetch(connection, sql), connection=connection)[0][0]
-    return None if value is None else max(float(value), 0.0)

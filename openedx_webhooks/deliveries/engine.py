@@ -19,7 +19,7 @@ from django.db import Error, close_old_connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from openedx_webhooks import app_settings, wakeup
-from openedx_webhooks.deliveries import claim, notice, purge, slot
+from openedx_webhooks.deliveries import due, notice, purge, slot
 from openedx_webhooks.deliveries.sql import engine_connection
 from openedx_webhooks.deliveries.stream import Stop, Stream, Tally
 
@@ -102,8 +102,8 @@ def _sender() -> Sender:
 def wake_for_the_rest() -> None:
     """After a slice, have a worker look again: now where something is due, else at the next retry within a minute."""
     connection = engine_connection()
-    seconds = claim.seconds_to_next(connection)
-    if seconds is None or seconds > HORIZON:
+    seconds = due.seconds_to_next(connection, HORIZON)
+    if seconds is None:
         return
     if seconds <= 0:
         _hand_over()

@@ -10,8 +10,7 @@ import logging
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from openedx_webhooks.deliveries.claim import numbers
-from openedx_webhooks.deliveries.sql import again
+from openedx_webhooks.deliveries.sql import again, numbers
 from openedx_webhooks.models.clock import earlier_sql, execute, fetch, microseconds, utc_now_sql
 
 log = logging.getLogger(__name__)

@@ -297,4 +297,8 @@ class Migration(migrations.Migration):
             model_name='delivery',
             index=models.Index(fields=['status', 'webhook', 'due_at'], name='openedx_webhooks_claim'),
         ),
+        migrations.AddIndex(
+            model_name='delivery',
+            index=models.Index(fields=['status', 'due_at', 'webhook'], name='openedx_webhooks_due'),
+        ),
     ]

@@ -93,7 +93,10 @@ class Delivery(models.Model):
     class Meta:
         verbose_name = _("Delivery")
         verbose_name_plural = _("Deliveries")
-        indexes = [models.Index(fields=["status", "webhook", "due_at"], name="openedx_webhooks_claim")]
+        indexes = [
+            models.Index(fields=["status", "webhook", "due_at"], name="openedx_webhooks_claim"),
+            models.Index(fields=["status", "due_at", "webhook"], name="openedx_webhooks_due"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.event_id} -> {self.webhook_id}: {self.status}"

@@ -16,7 +16,8 @@ from django.utils import timezone
 
 from openedx_webhooks import egress, wakeup
 from openedx_webhooks.deliveries import claim, engine, fanout
-from openedx_webhooks.deliveries.claim import Claimer, Walk
+from openedx_webhooks.deliveries.claim import Claimer
+from openedx_webhooks.deliveries.due import Walk
 from openedx_webhooks.deliveries.rooms import Rooms
 from openedx_webhooks.models import Attempt, Delivery, Event, Incident, Webhook, WebhookHealth, incident
 from openedx_webhooks.testing import HANG, Answer, Receiver

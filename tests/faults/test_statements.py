@@ -19,17 +19,17 @@ EVENTS = 25
 STATEMENTS = {
     "take the slot": "UPDATE openedx_webhooks_drainslot SET token",
     "clear the mark": "UPDATE openedx_webhooks_drainslot SET marked",
+    "peek": "SELECT x.webhook_id, COUNT(*)",
     "look": "SELECT x.id, x.timeout",
     "candidates": "(SELECT id, webhook_id, size",
     "claim": "UPDATE openedx_webhooks_delivery SET status = 'leased'",
     "read the claim": "SELECT id, event_id, webhook_id",
     "webhooks": "SELECT `openedx_webhooks_webhook`",
-    "events": "SELECT `openedx_webhooks_event`",
+    "events": "SELECT id, message_id, body",
     "sweep": "SELECT id, token FROM openedx_webhooks_delivery",
     "record": "UPDATE openedx_webhooks_delivery SET status = %s",
     "log": "INSERT INTO openedx_webhooks_attempt",
     "health": "UPDATE openedx_webhooks_webhookhealth",
-    "next": "SELECT MIN(",
 }
 """How the engine's statements begin."""
 
@@ -102,6 +102,17 @@ def test_a_statement_fails_once(statement: str, fault: str, receiver: Receiver, 
     assert len(receiver.requests) == EVENTS * len(paths)
     numbers = Attempt.objects.values_list("delivery_id", "number")
     assert len(set(numbers)) == EVENTS * len(paths)
+
+
+@pytest.mark.parametrize("fault", list(FAULTS))
+def test_the_look_for_the_next_wake_up_fails_once(fault: str, receiver: Receiver, paths: list[str]) -> None:
+    log_in()
+    injected = FAULTS[fault]("SELECT MIN(")
+    with _injected(injected):
+        engine.wake_for_the_rest()
+    assert injected.failed == 1, "the statement was never made"
+    engine.drain()
+    assert Delivery.objects.filter(status="delivered").count() == len(paths)
 
 
 def _drain_all() -> None:

@@ -13,7 +13,7 @@ from django.db import connection
 from django.utils import timezone
 
 from openedx_webhooks import api, subscriptions
-from openedx_webhooks.deliveries import claim, engine, expiry, purge
+from openedx_webhooks.deliveries import due, engine, expiry, purge
 from openedx_webhooks.models import Delivery, DrainSlot, Event, Webhook, WebhookHealth
 from openedx_webhooks.testing import Receiver
 from tests.deliveries.events import log_in
@@ -136,7 +136,7 @@ def test_no_statement_reads_what_is_finished_or_parked(receiver: Receiver, monke
         assert engine.drain().delivered == SEVERAL_WEBHOOKS  # type: ignore[union-attr]
     check("a drain with sweep and expiry", draining)
     with counted() as waking:
-        claim.seconds_to_next(connection)
+        due.seconds_to_next(connection, engine.HORIZON)
     check("the next due time", waking)
     _fan_out(receiver)
     with counted() as shown:

@@ -13,7 +13,8 @@ from django.db import connection, transaction
 
 from openedx_webhooks import subscriptions
 from openedx_webhooks.deliveries import engine
-from openedx_webhooks.deliveries.claim import Claimer, Walk
+from openedx_webhooks.deliveries.claim import Claimer
+from openedx_webhooks.deliveries.due import Walk
 from openedx_webhooks.deliveries.rooms import Rooms
 from openedx_webhooks.models import Delivery, Event, Webhook
 from openedx_webhooks.testing import Receiver

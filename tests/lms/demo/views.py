@@ -12,9 +12,12 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_POST
 from openedx.core.djangoapps.content.course_overviews.models import CourseOverview
 
-from openedx_webhooks.deliveries import claim
+from openedx_webhooks.deliveries import due
 from openedx_webhooks.models import Delivery
 from tests.lms.demo import inbox
+
+A_WEEK = 7 * 86_400.0
+"""Seconds."""
 
 
 @ensure_csrf_cookie
@@ -94,5 +97,5 @@ def _outbox() -> dict[str, Any]:
         "waiting": counts.get(Delivery.Status.PENDING, 0) + counts.get(Delivery.Status.LEASED, 0),
         "delivered": counts.get(Delivery.Status.DELIVERED, 0),
         "failed": counts.get(Delivery.Status.FAILED, 0),
-        "next_in": claim.seconds_to_next(connection),
+        "next_in": due.seconds_to_next(connection, within=A_WEEK),
     }
