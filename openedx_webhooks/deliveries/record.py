@@ -12,15 +12,14 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import groupby
 
 from django.db import Error, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from openedx_webhooks.data import Outcome
-from openedx_webhooks.deliveries.claim import Job, numbers
+from openedx_webhooks.deliveries.claim import Job
 from openedx_webhooks.deliveries.retry import Verdict
-from openedx_webhooks.deliveries.sql import again, passing, read_committed, skip_locked
+from openedx_webhooks.deliveries.sql import again, numbers, passing, read_committed, skip_locked
 from openedx_webhooks.models.clock import execute, fetch, microseconds, utc_later_sql, utc_now_sql
 
 log = logging.getLogger(__name__)
@@ -151,11 +150,12 @@ def _pieces(rows: Iterable[tuple[Result, _Row]]) -> Iterator[list[tuple[Result, 
     piece: list[tuple[Result, _Row]] = []
     size = 0
     for item in rows:
-        if piece and (len(piece) >= ROWS or size + item[1].size > PIECE):
+        more = item[1].size
+        if piece and (len(piece) >= ROWS or size + more > PIECE):
             yield piece
             piece, size = [], 0
         piece.append(item)
-        size += item[1].size
+        size += more
     if piece:
         yield piece
 
@@ -165,12 +165,15 @@ def _write(connection: BaseDatabaseWrapper, piece: _Piece, *, log_attempts: bool
     with transaction.atomic(using=connection.alias):
         owned, locked = _lock(connection, [result.job for result, _ in piece])
         own = [(result, row) for result, row in piece if result.job.key in owned]
-        finished = [item for item in own if item[0].verdict.status != "pending"]
-        for key, group in groupby(sorted(finished, key=_finish_key), key=_finish_key):
-            _finish(connection, key, [result for result, _ in group])
+        finished: dict[_End, list[int]] = {}
         for result, row in own:
             if result.verdict.status == "pending":
                 _postpone(connection, result, row)
+            else:
+                end = (result.verdict.status, result.verdict.reason, row.error, row.status)
+                finished.setdefault(end, []).append(result.job.delivery_id)
+        for end, ids in finished.items():
+            _finish(connection, end, ids)
         if log_attempts:
             _insert_attempts(connection, [(r, w) for r, w in own if r.verdict.counts])
     for result, row in piece:
@@ -195,20 +198,17 @@ def _lock(connection: BaseDatabaseWrapper, jobs: Sequence[Job]) -> tuple[set[tup
     return owned, {delivery_id for delivery_id, _ in there}
 
 
-def _finish_key(item: tuple[Result, _Row]) -> tuple[str, str, str, int]:
-    verdict = item[0].verdict
-    return verdict.status, verdict.reason, _text(verdict.error, 255), item[1].status or 0
+_End = tuple[str, str, str, int | None]
+"""Status, reason, last error and last HTTP status of a delivery that is over."""
 
 
-def _finish(connection: BaseDatabaseWrapper, key: tuple[str, str, str, int], results: Sequence[Result]) -> None:
-    status, reason, error, http = key
-    ids = sorted(result.job.delivery_id for result in results)
+def _finish(connection: BaseDatabaseWrapper, end: _End, ids: Sequence[int]) -> None:
     execute(
         connection,
         f"UPDATE openedx_webhooks_delivery SET status = %s, reason = %s, last_error = %s, last_status = %s,"
         f" attempts = attempts + 1, token = NULL, finished_at = {utc_now_sql(connection)}"
-        f" WHERE id IN ({numbers(ids)})",
-        [status, reason, error, http or None],
+        f" WHERE id IN ({numbers(sorted(ids))})",
+        end,
     )
 
 
@@ -217,38 +217,32 @@ def _postpone(connection: BaseDatabaseWrapper, result: Result, row: _Row) -> Non
     due: str = utc_later_sql(connection)
     at: object = microseconds(verdict.delay or 0.0)
     if verdict.delay is None:
-        due, at = "%s", connection.ops.adapt_datetimefield_value(result.job.due_at)
+        due, at = "%s", result.job.due_at
     execute(
         connection,
         "UPDATE openedx_webhooks_delivery SET status = 'pending', token = NULL, last_error = %s, last_status = %s,"
         f" attempts = attempts + %s, due_at = {due} WHERE id = %s",
-        [_text(verdict.error, 255), row.status, int(verdict.counts), at, result.job.delivery_id],
+        [row.error, row.status, int(verdict.counts), at, result.job.delivery_id],
     )
 
 
 def _insert_attempts(connection: BaseDatabaseWrapper, items: Sequence[tuple[Result, _Row]]) -> None:
     if not items:
         return
-    params: list[object] = []
-    adapt = connection.ops.adapt_datetimefield_value
+    # Our own numbers and times stand in the text: as parameters they would be half of what recording costs.
+    values: list[str] = []
+    params: list[str] = []
     for result, row in items:
-        params += [
-            result.job.delivery_id,
-            row.number,
-            adapt(row.started_at),
-            row.duration,
-            row.url,
-            row.status,
-            row.request_headers,
-            row.response_headers,
-            row.response_body,
-            row.error,
-        ]
+        status = "NULL" if row.status is None else row.status
+        started = row.started_at.replace(tzinfo=None)
+        values.append(
+            f"({result.job.delivery_id:d}, {row.number:d}, '{started}', {row.duration:d}, {status}, %s, %s, %s, %s, %s)"
+        )
+        params += (row.url, row.request_headers, row.response_headers, row.response_body, row.error)
     execute(
         connection,
-        "INSERT INTO openedx_webhooks_attempt (delivery_id, number, started_at, duration, url, status,"
-        " request_headers, response_headers, response_body, error) VALUES "
-        + ", ".join(["(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"] * len(items)),
+        "INSERT INTO openedx_webhooks_attempt (delivery_id, number, started_at, duration, status, url,"
+        f" request_headers, response_headers, response_body, error) VALUES {', '.join(values)}",
         params,
     )
 

@@ -56,6 +56,7 @@ class Verdict:
         return self.counts or self.refused
 
 
+DELIVERED = Verdict(status="delivered")
 DELETED = Verdict(status="failed", counts=False, reason="deleted")
 """For a delivery whose webhook is no longer there."""
 UNREADABLE = Verdict(status="failed", counts=False, reason="unreadable", error="Its event or body cannot be read.")
@@ -74,7 +75,7 @@ def judge(outcome: Outcome, attempt: int, schedule: Sequence[float], chance: flo
         return Verdict(status="pending", counts=False, delay=LOCAL_PACE, error=outcome.detail)
     status = outcome.reply.status if outcome.reply else None
     if status is not None and 200 <= status < 300:
-        return Verdict(status="delivered")
+        return DELIVERED
     if status == 410:
         return Verdict(status="failed", reason="gone", error="The receiver answered 410: the webhook is switched off.")
     error, wait = describe(outcome), retry_after(outcome)

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from openedx_webhooks import app_settings, egress, signals
 from openedx_webhooks.data import Failure, Outcome, Request
-from openedx_webhooks.deliveries import claim, expiry, rescue, retry, targets
+from openedx_webhooks.deliveries import claim, due, expiry, rescue, retry, targets
 from openedx_webhooks.deliveries.fanout import fan_out
 from openedx_webhooks.deliveries.health import HealthKeeper
 from openedx_webhooks.deliveries.record import Result, record
@@ -40,6 +40,11 @@ LOOK_PACE = 0.05
 """Seconds between two looks while nothing new is due and requests are under way."""
 LOOK_SHARE = 10
 """Times as long as a look took it waits at least: with many webhooks it takes longer."""
+REFILL_PACE = 0.01
+"""Seconds after a claim until the next, unless half of what is under way is back sooner: a claim of many costs little
+more than a claim of one."""
+WHOLE_PACE = 1.0
+"""Seconds, or ``LOOK_SHARE`` times as long as it took, between two looks at what came due long ago."""
 ROOM_PACE = 0.01
 """Seconds between two looks while deliveries are due that wait for room, and room becomes free."""
 SWEEP_PACE = 5.0
@@ -81,15 +86,18 @@ class Stream:
         self._claimer = claim.Claimer(self._connection, self._rooms)
         self._targets = targets.Targets(self._connection)
         self._health = HealthKeeper(self._connection, paused)
-        self._walk = claim.Walk()
-        self._under_way: dict[Hashable, tuple[claim.Job, Request]] = {}
-        """By ``Job.key``: two claims of one delivery are two."""
+        self._walk = due.Walk()
+        self._under_way: dict[Hashable, tuple[claim.Job, Request, str]] = {}
+        """By ``Job.key``, because two claims of one delivery are two: what was sent, and its headers for the log."""
         self._done: list[Result] = []
         self._tail: set[Hashable] | None = None
         """After the slice: what was under way at its end and still is."""
         self._lost = False
         """Another drain has taken the slot over."""
         self._next_look = self._next_flush = self._next_renewal = self._next_sweep = self._away_until = 0.0
+        self._next_whole_look = time.monotonic() + WHOLE_PACE
+        self._refill_at = -1
+        """After a claim: how many requests may still be under way when the next look is due at once."""
 
     def run(self, deadline: float, stop: Stop) -> None:
         """Stream until an empty look over all webhooks was made with nothing in flight and nothing unrecorded.
@@ -104,7 +112,7 @@ class Stream:
                 self._keep_house(now)
                 claiming = self._may_claim(now, deadline) and not stop()
                 if claiming and (idle or self._look_is_due(now)):
-                    claiming = self._look(now)
+                    claiming = self._look(now, last=idle)
                     if not claiming and idle:
                         return
                 elif idle and not claiming:
@@ -150,26 +158,38 @@ class Stream:
         return bool(self._tail)
 
     def _look_is_due(self, now: float) -> bool:
-        return now >= self._next_look and self._rooms.free >= self._rooms.sockets // 8
+        if self._rooms.free < self._rooms.sockets // 8:
+            return False
+        return now >= self._next_look or self._rooms.in_flight <= self._refill_at
 
-    def _look(self, now: float) -> bool:
-        """Claim and start what is due; return False after a whole turn over the webhooks in vain."""
-        self._next_look = now
-        whole_turn = False
+    def _look(self, now: float, *, last: bool) -> bool:
+        """Claim and start what is due; return False after a whole turn over the webhooks in vain.
+
+        The turn passes over what came due long ago where the last whole look, not long since, left nothing of it. The
+        ``last`` look before the end is a whole one in any case.
+        """
+        self._next_look, self._refill_at = now, -1
+        begun = False
         while not self._lost:
             if self._walk.cursor == 0:
-                whole_turn = True
-                self._walk.capped = False
+                begun = True
+                self._walk.begin(recent=now < self._next_whole_look)
                 self._lost = not self._slot.clear_mark()
                 if fan_out(self._connection):
                     return True
             if jobs := self._claimer.claim(self._walk):
                 self._start(jobs)
+                self._next_look = time.monotonic() + REFILL_PACE
+                self._refill_at = self._rooms.in_flight // 2
                 return True
-            if self._walk.cursor == 0 and whole_turn:
-                break
+            if self._walk.cursor == 0 and begun:
+                if not (self._walk.recent and last):
+                    break
+                self._next_whole_look = 0.0
         ended = time.monotonic()
         self._next_look = ended + max(LOOK_PACE, LOOK_SHARE * (ended - now))
+        if not self._walk.recent and not self._walk.capped:
+            self._next_whole_look = ended + max(WHOLE_PACE, LOOK_SHARE * (ended - now))
         return False
 
     def _start(self, jobs: list[claim.Job]) -> None:
@@ -187,8 +207,8 @@ class Stream:
                 unsent = _not_sent(target.problem)
                 self._finish(job, target.url, "", unsent, retry.judge(unsent, job.attempts + 1, (), 0.0))
             else:
-                request = targets.request(job, target, message, timestamp)
-                self._under_way[job.key] = (job, request)
+                request, shown = targets.request(job, target, message, timestamp)
+                self._under_way[job.key] = (job, request, shown)
                 batch.append((job.key, request))
         self._sender.submit(batch)
 
@@ -206,14 +226,17 @@ class Stream:
 
     def _collect(self, now: float, *, claiming: bool) -> None:
         due = self._next_flush if self._done else now + LOOK_PACE
+        enough = FLUSH_ROWS - len(self._done)
         if claiming and self._rooms.free >= self._rooms.sockets // 8:
             due = min(due, self._next_look)
-        results = self._sender.collect(timeout=min(max(due - now, 0.001), LOOK_PACE))
+            if self._refill_at >= 0:
+                enough = min(enough, self._rooms.in_flight - self._refill_at)
+        results = self._sender.collect(timeout=min(max(due - now, 0.001), LOOK_PACE), at_least=max(enough, 1))
         schedule = app_settings.RETRY_SCHEDULE() if results else ()
         for key, outcome in results:
-            job, request = self._under_way.pop(key)
+            job, request, shown = self._under_way.pop(key)
             verdict = retry.judge(outcome, job.attempts + 1, schedule, random.random())  # noqa: S311
-            self._finish(job, request.url, targets.logged_headers(request), outcome, verdict)
+            self._finish(job, request.url, shown, outcome, verdict)
         if results and self._walk.capped:
             self._next_look = min(self._next_look, now + ROOM_PACE)
 

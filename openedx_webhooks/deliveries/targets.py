@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import Iterable
@@ -13,9 +14,10 @@ from django.utils import timezone
 from openedx_webhooks import app_settings, egress, signing
 from openedx_webhooks.data import Encoding, Request
 from openedx_webhooks.deliveries.claim import Job
-from openedx_webhooks.deliveries.sql import again
+from openedx_webhooks.deliveries.sql import again, numbers
 from openedx_webhooks.exceptions import WebhooksError
 from openedx_webhooks.models import Event, Webhook, lines
+from openedx_webhooks.models.clock import fetch
 from openedx_webhooks.models.webhook import effective_timeout
 from openedx_webhooks.payloads import formats
 
@@ -94,45 +96,36 @@ def _secrets(row: Webhook) -> list[str]:
 
 def load_messages(connection: BaseDatabaseWrapper, jobs: Iterable[Job]) -> dict[int, Message]:
     """Return the events of these jobs, each read and decoded once."""
-    ids = {job.event_id for job in jobs}
-    rows = Event.objects.using(connection.alias).filter(pk__in=ids)
-    values = rows.values_list("pk", "message_id", "body", "other_bodies")
-    return {
-        pk: Message(message_id=message_id, bodies=_bodies(body, others))
-        for pk, message_id, body, others in again(lambda: list(values.all()), connection=connection)
-    }
+    ids = sorted({job.event_id for job in jobs})
+    sql = f"SELECT id, message_id, body, other_bodies FROM {Event._meta.db_table} WHERE id IN ({numbers(ids)})"
+    rows = again(lambda: fetch(connection, sql), connection=connection)
+    return {pk: Message(message_id=message_id, bodies=_bodies(body, others)) for pk, message_id, body, others in rows}
 
 
 def _bodies(body: str, others: str | None) -> dict[str, bytes]:
     try:
-        return {Encoding.DEFAULT: body.encode()} | {
-            encoding: text.encode() for encoding, text in json.loads(others or "{}").items()
-        }
+        bodies: dict[str, bytes] = {Encoding.DEFAULT: body.encode()}
+        if not others:
+            return bodies
+        return bodies | {encoding: text.encode() for encoding, text in json.loads(others).items()}
     except (AttributeError, TypeError, ValueError):
         return {}
 
 
-def request(job: Job, target: Target, message: Message, timestamp: int) -> Request:
-    """Return the signed POST of one attempt; ``timestamp`` is Unix seconds of this attempt."""
+def request(job: Job, target: Target, message: Message, timestamp: int) -> tuple[Request, str]:
+    """Return the signed POST of one attempt, and its headers as the log shows them, one on each line.
+
+    ``timestamp`` is Unix seconds of this attempt. The values of the operator's own headers are not shown.
+    """
     body = message.bodies[job.encoding]
-    return Request(
-        url=target.url,
-        headers={
-            "Content-Type": formats.content_type(Encoding(job.encoding)),
-            "User-Agent": egress.user_agent(),
-            **target.headers,
-            **signing.headers(target.keys, message.message_id, timestamp, body),
-        },
-        body=body,
-        timeout=target.timeout,
-    )
+    ours = {"Content-Type": _content_type(job.encoding), "User-Agent": egress.user_agent()}
+    ours |= signing.headers(target.keys, message.message_id, timestamp, body)
+    shown = "\n".join([f"{name}: {value}" for name, value in ours.items()])
+    for name in target.headers:
+        shown += f"\n{name}: (not shown)"
+    return Request(url=target.url, headers=target.headers | ours, body=body, timeout=target.timeout), shown
 
 
-def logged_headers(request: Request) -> str:
-    """Return a request's headers for the log, one on each line, without the values of the operator's own."""
-    return "\n".join(
-        f"{name}: {value if name.lower() in _OURS else '(not shown)'}" for name, value in request.headers.items()
-    )
-
-
-_OURS = frozenset({"content-type", "user-agent", "webhook-id", "webhook-timestamp", "webhook-signature"})
+@functools.cache
+def _content_type(encoding: str) -> str:
+    return formats.content_type(Encoding(encoding))

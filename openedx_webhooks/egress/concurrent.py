@@ -50,7 +50,7 @@ class Sender:
         self._closing = False
         self._started = threading.Event()
         # The loop's own.
-        self._tasks: dict[asyncio.Task[Outcome], int] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
         self._stop = asyncio.Event()
 
     def __enter__(self) -> Sender:
@@ -124,8 +124,7 @@ class Sender:
             reason = f"{_ENDED}: {error!r}."
             log.exception("The thread that sends webhooks has ended.")
         finally:
-            with self._changed:
-                self._loop = None
+            self._let_nothing_in()
             self._started.set()
             self._give_up(reason)
 
@@ -136,14 +135,17 @@ class Sender:
                 self._loop = asyncio.get_running_loop()
             self._started.set()
             await self._stop.wait()
-            with self._changed:
-                self._loop = None  # Nothing new comes in from here on.
+            self._let_nothing_in()
             await self._cancel_all()
         finally:
             await self._poster.close()
 
+    def _let_nothing_in(self) -> None:
+        with self._changed:
+            self._loop = None
+
     async def _cancel_all(self) -> None:
-        tasks = list(self._tasks)
+        tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -162,19 +164,25 @@ class Sender:
     def _begin(self, numbered: Sequence[tuple[int, Request]]) -> None:
         loop = asyncio.get_running_loop()
         for number, request in numbered:
-            task = loop.create_task(self._poster.post(request))
-            self._tasks[task] = number
-            task.add_done_callback(self._end)
+            self._tasks[number] = loop.create_task(self._send(number, request))
 
-    def _end(self, task: asyncio.Task[Outcome]) -> None:
-        number = self._tasks.pop(task)
-        if task.cancelled():
-            outcome = Stopwatch(0).failed(Failure.LOCAL, STOPPED)
-        elif (error := task.exception()) is not None:
-            log.error("A webhook could not be sent.", exc_info=error)
-            outcome = Stopwatch(0).failed(Failure.CONNECTION, f"Unexpected error: {error!r}.")
-        else:
-            outcome = task.result()
+    async def _send(self, number: int, request: Request) -> None:
+        """Be one request's task; of one that is cancelled before its first step, ``_give_up`` makes the outcome."""
+        try:
+            self._take(number, await self._poster.post(request))
+        except asyncio.CancelledError:
+            self._take(number, Stopwatch(0).failed(Failure.LOCAL, STOPPED))
+        except BaseException as error:
+            log.exception("A webhook could not be sent.")
+            ends_the_thread = not isinstance(error, Exception)
+            if ends_the_thread:
+                self._let_nothing_in()
+            self._take(number, Stopwatch(0).failed(Failure.CONNECTION, f"Unexpected error: {error!r}."))
+            if ends_the_thread:
+                raise
+
+    def _take(self, number: int, outcome: Outcome) -> None:
+        del self._tasks[number]
         with self._changed:
             if number not in self._jobs:  # given up, while the thread was ending
                 return

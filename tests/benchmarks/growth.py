@@ -10,7 +10,7 @@ from tests.benchmarks import events, host
 from tests.benchmarks.passing import Passing
 from tests.benchmarks.rounds import Line, alternate, compare, timed
 
-EMPTY, WIDE, FULL = (f"{host.DATABASE}_{name}" for name in ("empty", "wide", "full"))
+EMPTY, FULL = (f"{host.DATABASE}_{name}" for name in ("empty", "full"))
 MATCHING, A_PAGE, WEBHOOKS = 10, 100, 10_000
 """Webhooks that want the event; all webhooks of the empty site, a page in the admin; and of the full one."""
 URL = "http://127.0.0.1:9/"
@@ -19,16 +19,15 @@ LIMIT = 1.5
 
 def run(rounds: int, finished: int, passed: int, emitted: int) -> list[Line]:
     """Return the lines of this part. Needs ``host.enter`` before."""
-    host.create(EMPTY, WIDE, FULL)
-    for database, webhooks, rows in ((EMPTY, A_PAGE, 0), (WIDE, WEBHOOKS, 0), (FULL, WEBHOOKS, finished)):
+    host.create(EMPTY, FULL)
+    for database, webhooks, rows in ((EMPTY, A_PAGE, 0), (FULL, WEBHOOKS, finished)):
         host.use(database)
         fill(webhooks, rows)
     log = f"{finished:,} finished deliveries and {WEBHOOKS:,} webhooks"
-    lines = [*steps(f"with {log} / empty", EMPTY, rounds), *admin(log, rounds)]
-    lines += [line for line in steps(f"with {log} / the webhooks alone", WIDE, rounds) if line.what.startswith("Claim")]
+    lines = [*steps(log, rounds), *admin(log, rounds)]
     host.use(EMPTY)
-    lines += [beside_a_snapshot(rounds, passed), one_transaction(emitted)]
-    host.drop(EMPTY, WIDE, FULL)
+    lines += [*beside_a_snapshot(rounds, passed), one_transaction(emitted)]
+    host.drop(EMPTY, FULL)
     return lines
 
 
@@ -76,18 +75,26 @@ _ATTEMPTS = (
 _HISTORY = (_EVENTS, _DELIVERIES, _ATTEMPTS)
 
 
-def steps(beside: str, other: str, rounds: int) -> list[Line]:
-    """Compare emission, claim and record in the full site with another."""
+STEPS = {
+    "Emission": Passing.emit,
+    "Claim": Passing.claim,
+    "Claim by a whole look": Passing.whole_look,
+    "Record": Passing.record,
+}
+
+
+def steps(log: str, rounds: int) -> list[Line]:
+    """Compare emission, claim and record in the full site with the empty one."""
     lines = []
-    for what, step in (("Emission", Passing.emit), ("Claim", Passing.claim), ("Record", Passing.record)):
+    for what, step in STEPS.items():
 
         def sample(database: str, step: Callable[[Passing], object] = step) -> list[float]:
             host.use(database)
             passing = Passing()
             return timed(lambda: step(passing), 30, lambda: passing.until(step.__name__))
 
-        pairs = alternate(lambda s=sample: s(FULL), lambda s=sample: s(other), rounds)  # type: ignore[misc]
-        lines.append(compare(f"{what} {beside}", pairs, at_most=LIMIT))
+        pairs = alternate(lambda s=sample: s(FULL), lambda s=sample: s(EMPTY), rounds)  # type: ignore[misc]
+        lines.append(compare(f"{what} with {log} / empty", pairs, at_most=LIMIT))
     return lines
 
 
@@ -120,12 +127,15 @@ def _get(client: Any, path: str) -> None:
         raise RuntimeError(f"{path} answered {answer.status_code}.")
 
 
-def beside_a_snapshot(rounds: int, passed: int) -> Line:
-    """Compare the claim after so many deliveries passed, while another connection held a snapshot, with before."""
+def beside_a_snapshot(rounds: int, passed: int) -> list[Line]:
+    """Compare the claim after so many deliveries passed, while another connection held a snapshot, with before.
+
+    A drain's last look, which is a whole one, is shown beside: it reads what the snapshot keeps.
+    """
     import MySQLdb
 
     host.clear_outbox()
-    before = claims(rounds)
+    before = {step: claims(rounds, step) for step in (Passing.claim, Passing.whole_look)}
     holder = MySQLdb.connect(host="127.0.0.1", user="root", database=EMPTY)
     cursor = holder.cursor()
     cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
@@ -134,16 +144,17 @@ def beside_a_snapshot(rounds: int, passed: int) -> Line:
     while passing.passed < passed:
         passing.emit(100)
         passing.drain()
-    after = claims(rounds)
+    after = {step: claims(rounds, step) for step in before}
     holder.close()
-    what = f"Claim after {passed:,} deliveries passed beside a consistent snapshot / before"
-    return compare(what, list(zip(after, before, strict=True)), at_most=LIMIT)
+    what = f"after {passed:,} deliveries passed beside a consistent snapshot / before"
+    claim, look = (list(zip(after[step], before[step], strict=True)) for step in before)
+    return [compare(f"Claim {what}", claim, at_most=LIMIT), compare(f"Claim by a whole look {what}", look)]
 
 
-def claims(rounds: int) -> list[Sequence[float]]:
+def claims(rounds: int, step: Callable[[Passing], object]) -> list[Sequence[float]]:
     """Return samples of the seconds of a claim of 40 deliveries."""
     passing = Passing()
-    return [timed(passing.claim, 30, lambda: passing.until("claim")) for _ in range(rounds)]
+    return [timed(lambda: step(passing), 30, lambda: passing.until(step.__name__)) for _ in range(rounds)]
 
 
 def one_transaction(emitted: int) -> Line:

@@ -45,15 +45,20 @@ class Passing:
             with transaction.atomic():
                 self._send()
 
-    def claim(self) -> None:
-        """Claim in one whole turn over the webhooks."""
-        from openedx_webhooks.deliveries.claim import Walk
+    def claim(self, *, recent: bool = True) -> None:
+        """Claim in one turn: as a drain looks first, at what came due just now, or a whole one."""
+        from openedx_webhooks.deliveries.due import Walk
 
         walk = Walk()
+        walk.begin(recent=recent)
         while True:
             self._claimed += self._claimer.claim(walk)
             if walk.cursor == 0:
                 return
+
+    def whole_look(self) -> None:
+        """Claim as a drain looks last: whatever is due, also since long ago."""
+        self.claim(recent=False)
 
     def record(self) -> None:
         """Record all that is claimed as delivered."""
@@ -68,10 +73,10 @@ class Passing:
 
     def drain(self) -> None:
         """Claim and record until nothing is due."""
-        self.claim()
+        self.whole_look()
         while self._claimed:
             self.record()
-            self.claim()
+            self.whole_look()
 
 
 def _delivered(job: Any) -> Any:
