@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -26,6 +27,11 @@ PACE = 0.05
 """Seconds between two messages of a process; what comes in between shares one."""
 FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0
 """Seconds to wait after a failed publish: doubled each time up to the longest."""
+LASTING, BRIEF = 3600.0, 50.0
+"""Seconds after which a worker passes a message over: of one that lasts, and of those that a process sends beside it,
+so that an outage of the workers leaves behind few that are worked off one by one."""
+LASTING_PACE = 5.0
+"""Seconds between two messages of a process that last."""
 BROKER_PATIENCE = 1.0
 """Seconds for each step of talking to the broker."""
 
@@ -46,15 +52,15 @@ def dispatch() -> str:
     return "thread" if current_app.conf.task_always_eager or not current_app.conf.broker_url else "celery"
 
 
-def publish(turn: str = "") -> None:
+def publish(turn: str = "", *, lasting: bool = True) -> None:
     """Send one wake-up to the workers, over a connection that cannot block longer than a few seconds.
 
-    ``turn`` goes along, for the drain that it wakes.
+    ``turn`` goes along, for the drain that it wakes. ``lasting`` says whether it outlasts a queue that is deep.
 
     Never with a countdown: Redis redelivers a message that waits longer than its visibility timeout, and a worker
     that holds a waiting message ends when it loses Redis (seen with Celery 5.7). Raises whatever the transport raises.
     """
-    options: dict[str, Any] = {"expires": 50}
+    options: dict[str, Any] = {"expires": LASTING if lasting else BRIEF}
     if queue := app_settings.CELERY_QUEUE():
         options["queue"] = queue
     with _bounded_connection() as connection:
@@ -105,11 +111,13 @@ class _Waker:
 
     def _publish_for_ever(self, report: Reporter) -> None:
         wait = FIRST_WAIT
+        next_lasting = 0.0
         while self.flag.wait() and not self.stopping.is_set():
             self.publishing = True
             self.flag.clear()
+            lasting = time.monotonic() >= next_lasting
             try:
-                publish()
+                publish(lasting=lasting)
             except Exception as error:  # noqa: BLE001  every transport raises errors of its own
                 report("wake-up", f"The broker did not take a wake-up: {type(error).__name__}.")
                 self.flag.set()
@@ -117,6 +125,7 @@ class _Waker:
                 wait = min(wait * 2, LONGEST_WAIT)
             else:
                 wait = FIRST_WAIT
+                next_lasting = time.monotonic() + LASTING_PACE if lasting else next_lasting
                 self.publishing = False
                 self.stopping.wait(PACE)
 

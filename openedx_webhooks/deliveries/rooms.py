@@ -23,9 +23,6 @@ PROBATION = 10
 """Successes in a row that end the one-by-one of a webhook that failed."""
 SILENCE = 2.0
 """Seconds without any answer after which a webhook with requests under way counts as one in trouble."""
-BRISK, ENOUGH = 0.05, 128
-"""Seconds within which a webhook's last answer came for which more requests than so many in all gain nothing: at 400
-under way each costs half as much CPU again as at 100."""
 QUICK = 1.0
 """Seconds within which a webhook's last answer came that may still be sent to at the end of a slice."""
 
@@ -42,8 +39,6 @@ class _Webhook:
     """In a row, while it is failing."""
     heard: float = 0.0
     """When it last answered, or was sent the first of what is under way."""
-    brisk: bool = False
-    """Its last answer was a success that came within ``BRISK`` seconds."""
     quick: bool = False
     """Its last answer was a success that came within ``QUICK`` seconds."""
 
@@ -86,7 +81,6 @@ class Rooms:
         now = self._clock()
         troubled = sum(w.in_flight for w in self._webhooks.values() if self._in_trouble(w, now))
         for_trouble, for_growth = self.sockets // 2 - troubled, self.sockets // 2 - self.in_flight
-        for_brisk = ENOUGH - (self.in_flight - troubled)
         fair = max(self.free // max(len(webhook_ids), 1), 1)
         shares, free = [], self.free
         for webhook_id in webhook_ids:
@@ -95,14 +89,13 @@ class Rooms:
             if self._in_trouble(webhook, now):
                 room = min(room, for_trouble)
             if webhook.in_flight + room > FIRST:
-                growth = for_growth if not webhook.brisk else min(for_growth, for_brisk)
-                room = min(room, max(FIRST - webhook.in_flight, growth))
+                room = min(room, max(FIRST - webhook.in_flight, for_growth))
             if self.quick_only and not webhook.quick:
                 room = 0
             room = max(room, 0)
             if self._in_trouble(webhook, now):
                 for_trouble -= room
-            for_growth, for_brisk = for_growth - room, for_brisk - room
+            for_growth -= room
             free -= room
             shares.append((webhook_id, room))
         return shares
@@ -128,7 +121,7 @@ class Rooms:
         if ok is None:
             return
         webhook.heard = self._clock()
-        webhook.brisk, webhook.quick = ok and seconds <= BRISK, ok and seconds <= QUICK
+        webhook.quick = ok and seconds <= QUICK
         if not ok:
             webhook.share, webhook.failing, webhook.successes = max(webhook.share // 2, 1), True, 0
         elif webhook.failing and webhook.share == 1 and webhook.successes < PROBATION:

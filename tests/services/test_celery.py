@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections import Counter
 from pathlib import Path
 
 from openedx_webhooks.models import Attempt, Delivery, Webhook
 from openedx_webhooks.testing import Receiver
+from tests.services import burst
 from tests.services.conftest import Redis, Site, wait_until
 
 
@@ -82,3 +84,13 @@ def test_the_command_ends_cleanly_on_sigterm(site: Site, receiver: Receiver) -> 
 def test_the_tasks_module_is_found_by_the_worker(site: Site, tmp_path: Path) -> None:
     site.worker()
     assert "openedx_webhooks.tasks.deliver" in site.log("worker")
+
+
+def test_one_wake_up_of_a_burst_outlasts_a_deep_queue(site: Site, receiver: Receiver) -> None:
+    """The others are passed over when their turn comes, so that a queue that was stuck holds few drains."""
+    Webhook.objects.create(event="*", webhook_url=receiver.url())
+    assert site.start("burst", ["-m", "tests.services.burst", "1"]).wait(timeout=60) == 0, site.log("burst")
+    time.sleep(1.5)  # longer than the brief ones last
+    site.worker(concurrency=1)
+    wait_until(lambda: all_delivered(burst.EVENTS), 60, f"the deliveries:\n{site.log('worker')[-3000:]}")
+    wait_until(lambda: site.log("worker").count("Discarding revoked task") == burst.EVENTS - 1, 30, "the brief ones")
