@@ -8,12 +8,18 @@ the platform's apps are not there. Interfaces: ``common.djangoapps.student.model
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
+from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import ObjectDoesNotExist
+from django.db import transaction
+from django.db.models.signals import pre_save
 from django.dispatch import Signal
 from django.utils import timezone
 from opaque_keys.edx.keys import CourseKey
@@ -82,11 +88,61 @@ def default_mode(modes: Collection[str]) -> str:
     return next((slug for slug in (default, "audit", "honor") if slug in modes), default)
 
 
+@dataclass(slots=True)
+class _Enrolling:
+    """The enrollment that ``enroll`` is making, and whether its row was written."""
+
+    user_id: int
+    course_id: CourseKey
+    written: bool = False
+
+    def concerns(self, enrollment: Any) -> bool:
+        return (enrollment.user_id, enrollment.course_id) == (self.user_id, self.course_id)
+
+
+_enrolling: ContextVar[_Enrolling | None] = ContextVar("openedx_webhooks_enrolling", default=None)
+
+
+def connect() -> None:
+    """Have the row of an enrollment that ``enroll`` makes looked at before the platform writes it."""
+    if apps.is_installed("common.djangoapps.student"):
+        pre_save.connect(
+            _keep_enrolled, sender="student.CourseEnrollment", weak=False, dispatch_uid="openedx_webhooks.edx_platform"
+        )
+
+
+def _keep_enrolled(sender: Any, instance: Any, **_signal: Any) -> None:
+    """Raise AlreadyEnrolledError where the row that ``enroll`` is about to write is an active enrollment by now.
+
+    The platform asks filters for seconds, and then writes over what it finds. Locked, the row is read as it is,
+    whatever the isolation. Everybody else's writing passes, and so does what follows upon ours.
+    """
+    from common.djangoapps.student import models as student  # noqa: PLC0415
+
+    enrolling = _enrolling.get()
+    if enrolling is None or enrolling.written or instance.pk is None or not enrolling.concerns(instance):
+        return
+    if sender.objects.select_for_update().filter(pk=instance.pk, is_active=True).exists():
+        raise student.AlreadyEnrolledError
+    enrolling.written = True
+
+
+@contextmanager
+def _guarded(user: Any, key: CourseKey) -> Iterator[_Enrolling]:
+    enrolling = _Enrolling(user.pk, key)
+    token = _enrolling.set(enrolling)
+    try:
+        yield enrolling
+    finally:
+        _enrolling.reset(token)
+
+
 def enroll(user: Any, key: CourseKey, *, mode: str | None, check_access: bool) -> bool:
-    """Enroll a user; return False, and touch nothing, where the user is enrolled already.
+    """Enroll a user; return False, and change nothing, where the user is enrolled already.
 
     ``is_enrolled`` is asked first: ``enroll`` on an active enrollment would downgrade a verified learner and
-    send CREATED a second time. Raises EnrollmentRefused.
+    send CREATED a second time. One that becomes active while filters are asked is seen before it is written
+    (``_keep_enrolled``); where there was nothing to write, what ``enroll`` did is undone. Raises EnrollmentRefused.
     """
     from common.djangoapps.student import models as student  # noqa: PLC0415
 
@@ -95,7 +151,10 @@ def enroll(user: Any, key: CourseKey, *, mode: str | None, check_access: bool) -
     if not _has_profile(user):
         raise EnrollmentRefused("The account of this email address has no profile")
     try:
-        student.CourseEnrollment.enroll(user, key, mode=mode, check_access=check_access)
+        with transaction.atomic(), _guarded(user, key) as enrolling:
+            enrollment = student.CourseEnrollment.enroll(user, key, mode=mode, check_access=check_access)
+            if enrolling.concerns(enrollment) and not enrolling.written:
+                raise student.AlreadyEnrolledError
     except student.AlreadyEnrolledError:
         return False
     except student.CourseEnrollmentException as error:

@@ -20,10 +20,11 @@ from openedx_webhooks.webfilters.accounts import apply_deferred
 
 
 def connect() -> None:
-    """Connect what hears events, logins and retirements, and watch the configuration."""
+    """Connect what hears events, logins and retirements, watch the configuration, and guard enrollments of orders."""
     for entry in catalog.all_events().values():
         entry.signal.connect(receive, weak=False, dispatch_uid="openedx_webhooks.handlers.receive")
     subscriptions.connect()
+    edx_platform.connect()
     user_logged_in.connect(apply_deferred, weak=False, dispatch_uid="openedx_webhooks.webfilters.login")
     if (retirement := edx_platform.retirement_signal()) is not None:
         retirement.connect(retire, weak=False, dispatch_uid="openedx_webhooks.handlers.retire")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from common.djangoapps.student import models as student
 from django.contrib.auth.models import User
 from opaque_keys.edx.keys import CourseKey
 from openedx.core.djangoapps.content.course_overviews.models import CourseOverview
+from openedx_events.learning.signals import COURSE_ENROLLMENT_CREATED
 
 from openedx_webhooks import edx_platform
 from openedx_webhooks.exceptions import EnrollmentRefused
@@ -77,12 +79,53 @@ def test_a_filter_that_gives_no_reason(settings: Any) -> None:
         edx_platform.enroll(make_user(), KEY, mode=None, check_access=False)
 
 
-def test_enrolled_by_somebody_else_in_between(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def enroll(user: Any, key: Any) -> None:
-        student.CourseEnrollment.objects.create(user=user, course_id=key, mode="verified")
-
+@pytest.fixture
+def meanwhile(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Any, Any], None]], None]:
+    """Have something happen while an enrollment is in its filter."""
     CourseOverview.objects.create(id=KEY)
-    monkeypatch.setattr(steps.Meanwhile, "happens", enroll, raising=False)
     settings.OPEN_EDX_FILTERS_CONFIG = steps.configured(steps.Meanwhile)
-    assert edx_platform.enroll(make_user(), KEY, mode=None, check_access=True) is False
-    assert student.CourseEnrollment.objects.get().mode == "verified"
+    return lambda happens: monkeypatch.setattr(steps.Meanwhile, "happens", happens, raising=False)
+
+
+@pytest.mark.parametrize("mode", ["verified", "audit"])
+@pytest.mark.parametrize("check_access", [True, False])
+def test_enrolled_by_somebody_else_in_between(meanwhile: Any, check_access: bool, mode: str) -> None:
+    """It is noticed, and what was done is undone: here, on one connection, with the row of the other's.
+
+    ``tests/lernito/test_concurrency.py`` has the other on a connection of its own.
+    """
+
+    def enroll(user: Any, key: Any) -> None:
+        student.CourseEnrollment.objects.create(user=user, course_id=key, mode=mode)
+
+    meanwhile(enroll)
+    assert edx_platform.enroll(make_user(), KEY, mode=None, check_access=check_access) is False
+
+
+def test_other_enrollments_are_changed_while_one_is_made(meanwhile: Any) -> None:
+    """The guard is for the row of the order alone, until it is written, and for nobody outside of an order."""
+    user = make_user()
+    other = student.CourseEnrollment.objects.create(user=user, course_id=CourseKey.from_string("course-v1:edX+B+1"))
+
+    def upgrade(enrollment: Any, **_event: Any) -> None:
+        row = student.CourseEnrollment.objects.get(user_id=enrollment.user.id, course_id=enrollment.course.course_key)
+        row.update_enrollment(mode="honor")
+
+    meanwhile(lambda user, key: other.update_enrollment(mode="verified"))
+    COURSE_ENROLLMENT_CREATED.connect(upgrade)
+    try:
+        assert edx_platform.enroll(user, KEY, mode=None, check_access=False) is True
+    finally:
+        COURSE_ENROLLMENT_CREATED.disconnect(upgrade)
+    found = student.CourseEnrollment.objects.filter(user=user, is_active=True)
+    assert sorted(found.values_list("mode", flat=True)) == ["honor", "verified"]
+    student.CourseEnrollment.enroll(user, KEY, mode="audit")
+    assert student.CourseEnrollment.objects.get(course_id=KEY).mode == "audit"
+
+
+def test_a_filter_that_names_another_course(settings: Any) -> None:
+    settings.OPEN_EDX_FILTERS_CONFIG = steps.configured(steps.Elsewhere)
+    for course_id in (KEY, steps.Elsewhere.course_key):
+        CourseOverview.objects.create(id=course_id)
+    assert edx_platform.enroll(make_user(), KEY, mode=None, check_access=False) is True
+    assert student.CourseEnrollment.objects.get().course_id == steps.Elsewhere.course_key

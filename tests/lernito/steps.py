@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from opaque_keys.edx.keys import CourseKey
 from openedx_filters import PipelineStep
 from openedx_filters.learning.filters import CourseEnrollmentStarted
 
@@ -46,3 +47,12 @@ class Meanwhile(PipelineStep):
     def run_filter(self, user: Any, course_key: Any, mode: Any) -> dict[str, Any]:
         type(self).happens(user, course_key)
         return {}
+
+
+class Elsewhere(PipelineStep):
+    """Leads to another course."""
+
+    course_key: ClassVar[CourseKey] = CourseKey.from_string("course-v1:edX+Elsewhere+2026")
+
+    def run_filter(self, user: Any, course_key: Any, mode: Any) -> dict[str, Any]:
+        return {"course_key": self.course_key}

@@ -20,7 +20,8 @@ from django.db.models.signals import post_save
 from django.test.testcases import QuietWSGIRequestHandler
 from django.utils import timezone
 
-from openedx_webhooks.models import LernitoOrder
+from openedx_webhooks import subscriptions
+from openedx_webhooks.models import Event, LernitoOrder, Webhook
 from tests.lernito import steps
 from tests.lernito.conftest import COURSES, EMAIL, PATH, make_courses, make_user, signature
 
@@ -130,19 +131,30 @@ def meanwhile(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[Calla
 
 
 @pytest.mark.services
-def test_an_order_beside_the_learners_own_click(url: str, meanwhile: Any) -> None:
-    """The learner enrolls between the order's look and its write: the order is tried again as a whole."""
+@pytest.mark.parametrize("mode", ["verified", "audit"])
+def test_an_order_beside_the_learners_own_click(
+    url: str, meanwhile: Any, settings: Any, emitted: list[str], mode: str
+) -> None:
+    """The learner enrolls, or pays, between the order's look and its write: that stays, and no event of ours goes out.
+
+    Whatever the isolation: what the order cannot see it collides with, what it sees it must not write over.
+    """
     user = make_user()
+    Webhook.objects.create(event="COURSE_ENROLLMENT_*", webhook_url="https://receiver.example.com/")
+    subscriptions.refresh()
     clicks: list[Any] = []
 
     def click(user: Any, key: Any) -> None:
         if not clicks:
-            elsewhere(lambda: clicks.append(CourseEnrollment.objects.create(user=user, course_id=key)))
+            elsewhere(lambda: clicks.append(CourseEnrollment.objects.create(user=user, course_id=key, mode=mode)))
 
     meanwhile(click)
-    outcomes(at_once(url, [EMAIL], [COURSES[:1]]))
+    assert outcomes(at_once(url, [EMAIL], [COURSES[:1]])) == {"already_enrolled": 1}
     assert len(clicks) == 1
-    assert CourseEnrollment.objects.get(user=user).is_active
+    enrollment = CourseEnrollment.objects.get(user=user)
+    assert (enrollment.is_active, enrollment.mode) == (True, mode)
+    assert not Event.objects.exists()
+    assert mode == "audit" or emitted == []
 
 
 @pytest.mark.services
