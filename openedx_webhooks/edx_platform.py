@@ -142,7 +142,8 @@ def enroll(user: Any, key: CourseKey, *, mode: str | None, check_access: bool) -
 
     ``is_enrolled`` is asked first: ``enroll`` on an active enrollment would downgrade a verified learner and
     send CREATED a second time. One that becomes active while filters are asked is seen before it is written
-    (``_keep_enrolled``); where there was nothing to write, what ``enroll`` did is undone. Raises EnrollmentRefused.
+    (``_keep_enrolled``); where there was nothing to write, what ``enroll`` did is undone. Without a mode, who comes
+    back has the mode of then. Raises EnrollmentRefused.
     """
     from common.djangoapps.student import models as student  # noqa: PLC0415
 
@@ -152,7 +153,9 @@ def enroll(user: Any, key: CourseKey, *, mode: str | None, check_access: bool) -
         raise EnrollmentRefused("The account of this email address has no profile")
     try:
         with transaction.atomic(), _guarded(user, key) as enrolling:
-            enrollment = student.CourseEnrollment.enroll(user, key, mode=mode, check_access=check_access)
+            enrollment = student.CourseEnrollment.enroll(
+                user, key, mode=mode or _mode_of_then(user, key), check_access=check_access
+            )
             if enrolling.concerns(enrollment) and not enrolling.written:
                 raise student.AlreadyEnrolledError
     except student.AlreadyEnrolledError:
@@ -160,6 +163,14 @@ def enroll(user: Any, key: CourseKey, *, mode: str | None, check_access: bool) -
     except student.CourseEnrollmentException as error:
         raise EnrollmentRefused(_refusal(error, key)) from error
     return True
+
+
+def _mode_of_then(user: Any, key: CourseKey) -> str | None:
+    """Return the mode that somebody who left had, where the course still has it; None leaves it to the platform."""
+    from common.djangoapps.student.models import CourseEnrollment  # noqa: PLC0415
+
+    mode = CourseEnrollment.objects.filter(user=user, course_id=key).values_list("mode", flat=True).first()
+    return mode if mode and mode in course_modes(key) else None
 
 
 def allow(email: str, key: CourseKey, *, check_access: bool) -> bool:

@@ -59,6 +59,25 @@ class TestExistingUser:
         assert results(shop.order(course_ids=COURSES[:1])) == ["enrolled"]
         assert CourseEnrollment.is_enrolled(user, courses[0].id)
 
+    @pytest.mark.parametrize(
+        ("offered", "then", "ordered", "now"),
+        [
+            (("audit", "verified"), "verified", None, "verified"),
+            (("audit", "verified"), "verified", "audit", "audit"),
+            (("honor", "audit"), "verified", None, "audit"),
+            ((), "verified", None, "audit"),
+        ],
+        ids=["the mode of then", "the mode ordered", "the default of now", "a course without modes"],
+    )
+    def test_the_mode_of_who_comes_back(
+        self, shop: Shop, user: User, courses: list[CourseOverview], offered: Any, then: str, ordered: Any, now: str
+    ) -> None:
+        CourseEnrollment.enroll(user, courses[0].id, mode=then)
+        CourseEnrollment.unenroll(user, courses[0].id)
+        modes(COURSES[0], *offered)
+        assert results(shop.order(course_ids=COURSES[:1], mode=ordered)) == ["enrolled"]
+        assert CourseEnrollment.objects.get().mode == now
+
     @pytest.mark.parametrize("spelling", ["LEARNER1@EXAMPLE.COM", "Learner1@example.com", f"  {EMAIL} "])
     def test_case_does_not_count(self, shop: Shop, user: User, spelling: str) -> None:
         assert results(shop.order(spelling)) == ["enrolled", "enrolled"]
