@@ -19,6 +19,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import transaction
+from django.db.models import Q
 from django.db.models.signals import pre_save
 from django.dispatch import Signal
 from django.utils import timezone
@@ -43,7 +44,7 @@ def existing_courses(keys: Iterable[CourseKey]) -> set[str]:
 def find_user(email: str) -> Any:
     """Return the user of an email address, active or not, or None; case does not count on any database.
 
-    MySQL's collation also ignores accents, so what it finds is compared again. Of several, the one with the
+    MySQL's collation takes more for the same, so what it finds is compared again. Of several, the one with the
     very spelling wins, then an active one, then the oldest.
     """
     users = get_user_model().objects.filter(email__iexact=email)
@@ -51,8 +52,9 @@ def find_user(email: str) -> Any:
     return min(same, key=lambda user: (user.email != email, not user.is_active, user.pk), default=None)
 
 
-def _is_same(one: str, other: str) -> bool:
-    return one.lower() == other.lower()
+def _is_same(stored: str, email: str) -> bool:
+    """Compare as an address is: ASCII, without case. The Kelvin sign in lower case is a k, and no other letter's."""
+    return stored.isascii() and stored.lower() == email.lower()
 
 
 def is_retired(email: str, user: AbstractBaseUser | None) -> bool:
@@ -178,14 +180,16 @@ def allow(email: str, key: CourseKey, *, check_access: bool) -> bool:
 
     The platform consumes the allowance when the account becomes active. One that another account has consumed
     (it changed its address since) is not given out twice. Neither is one of another address that the database
-    takes for this one (MySQL ignores accents): there is room for one of the two. Raises EnrollmentRefused.
+    takes for this one (to MySQL's collations é is e, and ß is ss; LIKE and = differ in that): there is room for
+    one of the two. Raises EnrollmentRefused.
     """
     from common.djangoapps.student.models import CourseEnrollmentAllowed  # noqa: PLC0415
 
-    found = list(CourseEnrollmentAllowed.objects.filter(email__iexact=email, course_id=key))
+    alike = Q(email__iexact=email) | Q(email=email)
+    found = list(CourseEnrollmentAllowed.objects.filter(alike, course_id=key))
     allowance = next((row for row in found if _is_same(row.email, email)), None)
     if allowance is None and found:
-        raise EnrollmentRefused(f"Somebody whose address differs only in accents is allowed into course {key}")
+        raise EnrollmentRefused(f"The database takes another address, which is allowed into course {key}, for this one")
     if allowance is None:
         if check_access:
             _check_open(key)

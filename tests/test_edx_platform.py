@@ -50,6 +50,12 @@ def test_of_several_users_the_very_spelling_then_the_active_then_the_oldest() ->
     assert edx_platform.find_user("%") is None
 
 
+def test_a_letter_whose_lower_case_is_anothers() -> None:
+    """The Kelvin sign in lower case is a k, also to collations; who registered with it is somebody else."""
+    make_user("a", "learner\u212a@example.com")
+    assert edx_platform.find_user("learnerk@example.com") is None
+
+
 def test_a_completed_retirement_leaves_only_the_platforms_hash(monkeypatch: pytest.MonkeyPatch) -> None:
     """The real platform's student models have ``is_email_retired``."""
     assert not edx_platform.is_retired(EMAIL, None)

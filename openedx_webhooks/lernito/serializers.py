@@ -7,7 +7,10 @@ from typing import Any
 from rest_framework import serializers
 
 from openedx_webhooks import app_settings
+from openedx_webhooks.egress.targets import encode_name
+from openedx_webhooks.exceptions import InvalidURL
 
+MAX_EMAIL = 254
 REQUIRED: Any = {"required": "This field is required"}
 
 
@@ -22,7 +25,7 @@ class LernitoOrderSerializer(serializers.Serializer[dict[str, Any]]):
     """One enrollment order. Fields that it does not know are passed over."""
 
     email = serializers.EmailField(
-        max_length=254, error_messages=REQUIRED, help_text="Who is enrolled. Case does not count."
+        max_length=MAX_EMAIL, error_messages=REQUIRED, help_text="Who is enrolled. Case does not count."
     )
     courseIds = serializers.ListField(  # noqa: N815  the documented name
         child=serializers.CharField(max_length=255),
@@ -39,10 +42,21 @@ class LernitoOrderSerializer(serializers.Serializer[dict[str, Any]]):
     )
 
     def validate_email(self, value: str) -> str:
-        """Refuse a local part beyond ASCII: the Kelvin sign in lower case is a k, and so another's address."""
-        if not value.rpartition("@")[0].isascii():
-            raise serializers.ValidationError("Enter a valid email address.")
-        return value
+        """Return the address in ASCII, its domain as IDNA writes it; refuse what has no such spelling.
+
+        Databases take letters beyond ASCII for others, and so one person for another: to MySQL é is e, ß is ss,
+        and a zero-width joiner is nothing. The Kelvin sign in lower case is a k in Python, too.
+        """
+        local, _at, domain = value.rpartition("@")
+        if not local.isascii():
+            raise serializers.ValidationError("Only ASCII is taken before the @")
+        try:
+            email = value if domain.isascii() else f"{local}@{encode_name(domain)}"
+        except InvalidURL as error:
+            raise serializers.ValidationError("The domain cannot be written in ASCII, as IDNA does it") from error
+        if len(email) > MAX_EMAIL:
+            raise serializers.ValidationError(f"The address is longer than {MAX_EMAIL} characters in ASCII")
+        return email
 
     def validate_courseIds(self, value: list[str]) -> list[str]:  # noqa: N802  DRF's name for it
         """Hold the number of courses under the site's limit."""
