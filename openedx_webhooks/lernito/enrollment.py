@@ -13,20 +13,18 @@ from enum import StrEnum
 from time import monotonic
 from typing import Any
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError
 from edx_django_utils.cache import RequestCache
 from opaque_keys import InvalidKeyError
 from opaque_keys.edx.keys import CourseKey
 
 from openedx_webhooks import app_settings, edx_platform
 from openedx_webhooks.exceptions import EnrollmentRefused
-from openedx_webhooks.lernito import records
+from openedx_webhooks.lernito import locks, records
 from openedx_webhooks.lernito.authentication import Scheme
-from openedx_webhooks.models import LernitoLock
 
-LOCKS = 512
 PATIENCE = 30.0
-"""Seconds after which no further course is begun: webfilters may take their time over each, and others wait."""
+"""Seconds after which no try and no further course is begun: webfilters take their time over each, and others wait."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,40 +57,48 @@ class Receipt:
 
 
 def place(order: Order) -> Receipt:
-    """Carry out an order, whole or not at all. Raises EnrollmentRefused with the sentence for the client."""
+    """Carry out an order, whole or not at all. Raises EnrollmentRefused with the sentence for the client.
+
+    TimeoutError where it took too long: what was not committed by then is undone.
+    """
+    until = monotonic() + PATIENCE
     keys = _course_keys(order.course_ids)
-    receipt = _place_twice(order, keys)
+    receipt = _place_twice(order, keys, until)
     is_new = any(result is Result.ALLOWED for _course_id, result in receipt.results)
     if is_new and edx_platform.find_user(order.email) is not None:
         # The account was made meanwhile, and became active before there was an allowance for it to find.
-        receipt = _place_twice(order, keys)
+        receipt = _place_twice(order, keys, until)
     return receipt
 
 
-def _place_twice(order: Order, keys: Sequence[CourseKey]) -> Receipt:
+def _place_twice(order: Order, keys: Sequence[CourseKey], until: float) -> Receipt:
     """Place an order; once more where the database refused, as after a deadlock or beside the learner's own click."""
     try:
-        return _place_once(order, keys)
+        return _place_once(order, keys, until)
     except DatabaseError:
         # The platform remembers within a request who is enrolled where: as of the transaction that died.
         RequestCache.clear_all_namespaces()
-    return _place_once(order, keys)
+    return _place_once(order, keys, until)
 
 
-def _place_once(order: Order, keys: Sequence[CourseKey]) -> Receipt:
-    lock_id = int(records.email_hmac(order.email)[:8], 16) % LOCKS
-    # Made before the transaction: an insert inside it would leave the row locked in a way that deadlocks.
-    LernitoLock.objects.get_or_create(id=lock_id)
-    with transaction.atomic():
-        LernitoLock.objects.select_for_update().get(id=lock_id)
-        receipt = _carry_out(order, keys)
+def _place_once(order: Order, keys: Sequence[CourseKey], until: float) -> Receipt:
+    with locks.one_at_a_time(order.email, patience=_time_left(until)):
+        receipt = _carry_out(order, keys, until)
         records.keep(
             order.email, source=order.source, scheme=order.scheme, message=receipt.message, results=receipt.results
         )
     return receipt
 
 
-def _carry_out(order: Order, keys: Sequence[CourseKey]) -> Receipt:
+def _time_left(until: float) -> float:
+    """Return the seconds until then; raise TimeoutError where there are none."""
+    left = until - monotonic()
+    if left <= 0:
+        raise TimeoutError(f"The order took longer than {PATIENCE:g} s.")
+    return left
+
+
+def _carry_out(order: Order, keys: Sequence[CourseKey], until: float) -> Receipt:
     _require_existing(keys)
     user = edx_platform.find_user(order.email)
     if edx_platform.is_retired(order.email, user):
@@ -100,19 +106,19 @@ def _carry_out(order: Order, keys: Sequence[CourseKey]) -> Receipt:
     if order.mode:
         _require_mode(order.mode, keys, has_account=user is not None)
     if user is None:
-        results = _each(keys, lambda key: _allow(order, key))
+        results = _each(keys, lambda key: _allow(order, key), until)
         return Receipt(message=f"Enrollment allowance verified for {len(keys)} course(s)", results=results)
-    results = _each(keys, lambda key: _enroll(user, order, key))
+    results = _each(keys, lambda key: _enroll(user, order, key), until)
     return Receipt(message=f"User enrollment status verified for {len(keys)} course(s)", results=results)
 
 
-def _each(keys: Sequence[CourseKey], act: Callable[[CourseKey], Result]) -> tuple[tuple[str, Result], ...]:
+def _each(
+    keys: Sequence[CourseKey], act: Callable[[CourseKey], Result], until: float
+) -> tuple[tuple[str, Result], ...]:
     """Act on each course; raise TimeoutError, which undoes the order, before one that would begin too late."""
-    until = monotonic() + PATIENCE
     results = []
     for key in keys:
-        if monotonic() > until:
-            raise TimeoutError(f"The order took longer than {PATIENCE:g} s.")
+        _time_left(until)
         results.append((str(key), act(key)))
     return tuple(results)
 

@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -15,15 +16,16 @@ from common.djangoapps.student.models import CourseEnrollment, CourseEnrollmentA
 from django.contrib.auth.models import User
 from django.core.servers.basehttp import ThreadedWSGIServer
 from django.core.wsgi import get_wsgi_application
-from django.db import connection, connections
+from django.db import OperationalError, connection, connections, transaction
 from django.db.models.signals import post_save
 from django.test.testcases import QuietWSGIRequestHandler
 from django.utils import timezone
 
 from openedx_webhooks import subscriptions
-from openedx_webhooks.models import Event, LernitoOrder, Webhook
+from openedx_webhooks.lernito import enrollment
+from openedx_webhooks.models import Event, LernitoLock, LernitoOrder, Webhook
 from tests.lernito import steps
-from tests.lernito.conftest import COURSES, EMAIL, PATH, make_courses, make_user, signature
+from tests.lernito.conftest import COURSES, EMAIL, PATH, Shop, make_courses, make_user, signature
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ORDERS = 50
@@ -170,6 +172,54 @@ def test_a_login_does_not_wait_for_a_webfilter(url: str, meanwhile: Any) -> None
     meanwhile(log_in)
     outcomes(at_once(url, [EMAIL], [COURSES[:1]]))
     assert logins == [1]
+
+
+@pytest.mark.services
+def test_an_order_waits_for_a_lock_no_longer_than_it_may(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MySQL's own limit would keep the web worker for 50 seconds, and for as long again when it is tried again."""
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite waits as long as the site's settings say")
+    make_user()
+    outcomes(at_once(url, [EMAIL], [COURSES[:1]]))
+    monkeypatch.setattr(enrollment, "PATIENCE", 2.0)
+    with transaction.atomic():
+        LernitoLock.objects.select_for_update().get()
+        began = monotonic()
+        [answer] = at_once(url, [EMAIL], [COURSES])
+        assert answer.status_code == 500
+        assert 1.9 < monotonic() - began < 10
+    monkeypatch.setattr(enrollment, "PATIENCE", 30.0)
+    assert outcomes(at_once(url, [EMAIL], [COURSES])) == {"already_enrolled": 1, "enrolled": 1}
+
+
+@pytest.mark.services
+def test_the_connections_own_limit_is_put_back(isolation: None, meanwhile: Any, shop: Shop) -> None:
+    make_courses()
+    make_user()
+    limits: list[int] = []
+
+    def read(*_args: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT @@innodb_lock_wait_timeout")
+            limits.append(cursor.fetchone()[0])
+
+    def fail(*_args: Any) -> None:
+        read()
+        raise OperationalError(2013, "Lost connection to MySQL server during query")
+
+    read()
+    meanwhile(read)
+    assert shop.order().status_code == 200
+    read()
+    assert shop.order(course_ids=["course-v1:edX+None+2026"]).status_code == 400
+    read()
+    meanwhile(fail)
+    CourseEnrollment.objects.all().delete()
+    assert shop.order().status_code == 500
+    read()
+    before, *_ = limits
+    assert before > enrollment.PATIENCE
+    assert limits == [before, 30, 30, before, before, 30, 30, before]
 
 
 @pytest.mark.services

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 from common.djangoapps.course_modes.models import CourseMode
 from common.djangoapps.student.models import CourseEnrollment, CourseEnrollmentAllowed
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.models.signals import pre_save
 from django.utils import timezone
 from opaque_keys.edx.keys import CourseKey
@@ -317,13 +317,40 @@ class TestCourseIds:
         assert not CourseEnrollment.objects.exists()
 
 
-def test_an_order_that_takes_too_long_is_undone(
-    shop: Shop, user: User, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def slow_step(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Any, Any], None]], None]:
+    """Have an order's time run out while it is in the enrollment's filter, and something happen there."""
+    settings.OPEN_EDX_FILTERS_CONFIG = steps.configured(steps.Meanwhile)
+    passed = [0.0]
+    monkeypatch.setattr(enrollment, "monotonic", lambda: sum(passed))
+
+    def run_out(happens: Callable[[Any, Any], None]) -> None:
+        def step(user: Any, key: Any) -> None:
+            passed.append(enrollment.PATIENCE)
+            happens(user, key)
+
+        monkeypatch.setattr(steps.Meanwhile, "happens", step, raising=False)
+
+    return run_out
+
+
+def test_an_order_that_takes_too_long_is_undone(shop: Shop, user: User, slow_step: Any) -> None:
     """Webfilters may take seconds over each course, and other orders wait on the same row."""
-    clock = itertools.chain([0.0, 0.0], itertools.repeat(enrollment.PATIENCE + 1))
-    monkeypatch.setattr(enrollment, "monotonic", lambda: next(clock))
+    slow_step(lambda user, key: None)
     answer = shop.order()
     assert (answer.status_code, answer.json()["message"]) == (500, "Internal server error")
     assert not CourseEnrollment.objects.exists()
     assert not LernitoOrder.objects.exists()
+    assert results(shop.order(course_ids=COURSES[:1])) == ["enrolled"]
+
+
+def test_an_order_is_not_tried_again_when_its_time_is_up(shop: Shop, user: User, slow_step: Any) -> None:
+    seen: list[Any] = []
+
+    def fail(user: Any, key: Any) -> None:
+        seen.append(key)
+        raise OperationalError(1213, "Deadlock found when trying to get lock")
+
+    slow_step(fail)
+    assert shop.order().status_code == 500
+    assert len(seen) == 1
