@@ -157,6 +157,11 @@ LERNITO_MAX_BODY = Setting("OPENEDX_WEBHOOKS_LERNITO_MAX_BODY", 64 * 1024, _inte
 LERNITO_MAX_COURSES = Setting("OPENEDX_WEBHOOKS_LERNITO_MAX_COURSES", 50, _integer(1, 1000))
 
 
+def secret_keys() -> list[str | bytes]:
+    """Return the site's ``SECRET_KEY``, and those of before that its ``SECRET_KEY_FALLBACKS`` still know."""
+    return [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+
+
 def all_settings() -> list[Setting[Any]]:
     """Return every setting of this package, in the order of this file."""
     return [value for value in globals().values() if isinstance(value, Setting)]

@@ -14,7 +14,7 @@ from openedx_webhooks import app_settings, edx_platform, subscriptions
 from openedx_webhooks.catalog import events as catalog
 from openedx_webhooks.deliveries import outbox
 from openedx_webhooks.lernito import records as lernito_records
-from openedx_webhooks.models import incident
+from openedx_webhooks.models import FilterCall, LernitoOrder, incident
 from openedx_webhooks.webfilters import record as webfilter_records
 from openedx_webhooks.webfilters.accounts import apply_deferred
 
@@ -51,10 +51,13 @@ def receive(
 def retire(user: Any, **_signal: Any) -> None:
     """Forget what is kept by account: webfilter calls and Lernito orders. Events go with ``RETENTION_DAYS``.
 
-    Raises what the database raises: a retirement that did not happen must be tried again.
+    Before the migration there is nothing to forget. Raises what else the database raises: a retirement that did
+    not happen must be tried again.
     """
-    webfilter_records.forget(user.pk)
-    lernito_records.forget(edx_platform.retired_email(user))
+    if subscriptions.has_table(FilterCall):
+        webfilter_records.forget(user.pk)
+    if subscriptions.has_table(LernitoOrder):
+        lernito_records.forget(edx_platform.retired_email(user), user.pk)
 
 
 def _safe(error: Exception) -> str:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from django.db import DatabaseError, close_old_connections, connections, router, transaction
-from django.db.models import Q
+from django.db.models import Model, Q
 from django.db.models.signals import post_delete, post_save
 
 from openedx_webhooks import app_settings, signing
@@ -106,16 +106,13 @@ def stop() -> None:
 
 def _read(model: type[Row], index: Callable[[list[Row]], Mapping[str, Live]]) -> Mapping[str, Live] | None:
     """Return what is live of a table, nothing where it was not migrated; None where the database does not say."""
-    global _told_to_migrate  # noqa: PLW0603
     alias = router.db_for_write(model)
     try:
         with _untouched_transaction(alias):
             rows = list(model._default_manager.using(alias).filter(enabled=True).order_by("id"))  # noqa: SLF001
     except DatabaseError as error:
         if _columns_missing(alias, model):
-            if not _told_to_migrate:
-                log.warning(MIGRATE)
-            _told_to_migrate = True
+            _tell_to_migrate()
             return {}
         kind = model._meta.verbose_name_plural
         incident.note("configuration", f"The {kind} could not be read: {type(error).__name__}.")
@@ -140,12 +137,31 @@ def _columns_missing(alias: str, model: type[Webhook] | type[Webfilter]) -> bool
     connection, meta = connections[alias], model._meta
     try:
         with _untouched_transaction(alias), connection.cursor() as cursor:
-            if meta.db_table not in connection.introspection.table_names(cursor):
+            if not has_table(model):
                 return True
             columns = {c.name for c in connection.introspection.get_table_description(cursor, meta.db_table)}
     except DatabaseError:
         return False
     return not {f.column for f in meta.local_concrete_fields} <= columns
+
+
+def has_table(model: type[Model]) -> bool:
+    """Return whether a model's table is there; where it is not, say which command makes it, once per process.
+
+    Raises what the database raises: one that is away says nothing about its tables.
+    """
+    connection = connections[router.db_for_write(model)]
+    if model._meta.db_table in connection.introspection.table_names():
+        return True
+    _tell_to_migrate()
+    return False
+
+
+def _tell_to_migrate() -> None:
+    global _told_to_migrate  # noqa: PLW0603
+    if not _told_to_migrate:
+        log.warning(MIGRATE)
+    _told_to_migrate = True
 
 
 def _by_event_type(rows: list[Webhook]) -> dict[str, tuple[Subscription, ...]]:

@@ -40,7 +40,7 @@ class LernitoOrderAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     paginator = BoundedPaginator
     search_fields = ("email_hmac",)
     search_help_text = gettext_lazy("The whole email address of a person.")
-    fields = ("created", "source", "scheme", "email_hmac", "message", "results")
+    fields = ("created", "source", "scheme", "email_hmac", "user_id", "message", "results")
     ordering = ("-created", "-id")
     show_full_result_count = False
     show_facets = getattr(getattr(admin, "ShowFacets", None), "NEVER", None)  # type: ignore[assignment]
@@ -54,4 +54,4 @@ class LernitoOrderAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     ) -> tuple[QuerySet[LernitoOrder], bool]:
         """Look an address up by its keyed hash; anything else would be looked for in every row."""
         term = search_term.strip()
-        return queryset.filter(email_hmac=records.email_hmac(term)) if term else queryset, False
+        return queryset.filter(email_hmac__in=records.email_hmacs(term)) if term else queryset, False

@@ -52,6 +52,8 @@ class Result(StrEnum):
 class Receipt:
     """What was done: the documented sentence, and each course's id and result, in the order's order."""
 
+    user_id: int | None
+    """The account that was found; None where there is none yet."""
     message: str
     results: tuple[tuple[str, Result], ...]
 
@@ -85,7 +87,12 @@ def _place_once(order: Order, keys: Sequence[CourseKey], until: float) -> Receip
     with locks.one_at_a_time(order.email, patience=_time_left(until)):
         receipt = _carry_out(order, keys, until)
         records.keep(
-            order.email, source=order.source, scheme=order.scheme, message=receipt.message, results=receipt.results
+            order.email,
+            user_id=receipt.user_id,
+            source=order.source,
+            scheme=order.scheme,
+            message=receipt.message,
+            results=receipt.results,
         )
     return receipt
 
@@ -107,9 +114,11 @@ def _carry_out(order: Order, keys: Sequence[CourseKey], until: float) -> Receipt
         _require_mode(order.mode, keys, has_account=user is not None)
     if user is None:
         results = _each(keys, lambda key: _allow(order, key), until)
-        return Receipt(message=f"Enrollment allowance verified for {len(keys)} course(s)", results=results)
+        message = f"Enrollment allowance verified for {len(keys)} course(s)"
+        return Receipt(user_id=None, message=message, results=results)
     results = _each(keys, lambda key: _enroll(user, order, key), until)
-    return Receipt(message=f"User enrollment status verified for {len(keys)} course(s)", results=results)
+    message = f"User enrollment status verified for {len(keys)} course(s)"
+    return Receipt(user_id=user.pk, message=message, results=results)
 
 
 def _each(

@@ -28,6 +28,7 @@ class Migration(migrations.Migration):
                 ('source', models.CharField(blank=True, help_text='The network address it came from.', max_length=64, verbose_name='source')),
                 ('scheme', models.CharField(help_text='lernito: of the body; sorted-json: of its sorted JSON; standard.', max_length=20, verbose_name='signature')),
                 ('email_hmac', models.CharField(db_index=True, max_length=64, verbose_name='keyed hash of the email address')),
+                ('user_id', models.BigIntegerField(db_index=True, null=True, verbose_name='user id')),
                 ('message', models.CharField(max_length=255, verbose_name='answer')),
                 ('results', models.TextField(help_text='One course on each line: its id and its result.', verbose_name='results')),
             ],

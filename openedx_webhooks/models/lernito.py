@@ -11,11 +11,12 @@ class LernitoOrder(models.Model):
     """One accepted enrollment order: when, from where, for which courses, and what became of each.
 
     The person is kept as a keyed HMAC of the email address (``lernito.records.email_hmac``): enough to find the
-    orders of an address that somebody names, useless to whoever reads the table. A retirement deletes the
-    orders of its address (``handlers.retire``), ``OPENEDX_WEBHOOKS_RETENTION_DAYS`` all of that age.
+    orders of an address that somebody names, useless to whoever reads the table. Where the order found an account,
+    its id is kept as well, because addresses change. A retirement deletes the orders of its address and of its
+    account (``handlers.retire``), ``OPENEDX_WEBHOOKS_RETENTION_DAYS`` all of that age.
 
-    .. pii: A keyed hash of the email address, and the network address that the order came from.
-    .. pii_types: email_address, ip
+    .. pii: A keyed hash of the email address, the account's id, and the network address that the order came from.
+    .. pii_types: email_address, id, ip
     .. pii_retirement: local_api
     """
 
@@ -25,6 +26,7 @@ class LernitoOrder(models.Model):
         _("signature"), max_length=20, help_text=_("lernito: of the body; sorted-json: of its sorted JSON; standard.")
     )
     email_hmac = models.CharField(_("keyed hash of the email address"), max_length=64, db_index=True)
+    user_id = models.BigIntegerField(_("user id"), null=True, db_index=True)
     message = models.CharField(_("answer"), max_length=255)
     results = models.TextField(_("results"), help_text=_("One course on each line: its id and its result."))
 

@@ -17,7 +17,7 @@ from django.utils import timezone
 from openedx_webhooks.lernito import answers, records
 from openedx_webhooks.models import LernitoOrder
 from tests.lernito import steps
-from tests.lernito.conftest import COURSES, EMAIL, Shop, signature
+from tests.lernito.conftest import COURSES, EMAIL, Shop, make_user, signature
 
 pytestmark = pytest.mark.usefixtures("courses")
 PERSONAL = {"name": "Ada Quill", "family": "Lovelace-Byron", "username": "ada_q"}
@@ -33,6 +33,19 @@ def test_an_accepted_order_is_kept(shop: Shop, user: User) -> None:
     assert first.message == "User enrollment status verified for 1 course(s)"
     assert second.results.splitlines() == [f"{COURSES[0]} already_enrolled", f"{COURSES[1]} enrolled"]
     assert first.email_hmac == second.email_hmac == records.email_hmac(EMAIL)
+    assert first.user_id == second.user_id == user.pk
+
+
+def test_an_order_that_found_no_account_is_kept_without_one(shop: Shop) -> None:
+    shop.order()
+    assert LernitoOrder.objects.get().user_id is None
+
+
+def test_the_admins_search_knows_the_former_key(shop: Shop, operator: Client, settings: Any) -> None:
+    shop.order()
+    settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], "a new key"
+    operator.force_login(User.objects.get(username="operator"))
+    assert "Enrollment allowance verified" in operator.get(TestAdmin.PATH, {"q": EMAIL}).content.decode()
 
 
 def test_the_scheme_is_kept(shop: Shop) -> None:
@@ -64,7 +77,9 @@ def test_a_refused_order_is_not_kept(shop: Shop, user: User) -> None:
 def test_forgotten_with_the_person(shop: Shop) -> None:
     shop.order()
     shop.order("other@example.com")
-    assert records.forget(EMAIL.title()) == 1
+    user = make_user("third@example.com")
+    shop.order(user.email)
+    assert records.forget(EMAIL.title(), user.pk) == 2
     assert LernitoOrder.objects.get().email_hmac == records.email_hmac("other@example.com")
 
 
