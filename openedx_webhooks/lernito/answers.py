@@ -74,7 +74,7 @@ def failure(error: Exception, context: dict[str, Any]) -> Response:  # noqa: ARG
     """
     known = _known(error)
     if known is None:
-        log.error("An order failed.\n%s", describe(error))
+        log.error("openedx_webhooks: an order failed\n%s", describe(error))
         return Response({"success": False, "message": "Internal server error"}, status=500)
     wait = getattr(known, "wait", None)
     headers = {"Retry-After": str(wait)} if wait else {}

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from openedx_webhooks.lernito.views import LernitoThrottle
+from openedx_webhooks.lernito.throttling import OrderThrottle
 from openedx_webhooks.models import LernitoOrder
 from tests.lernito.conftest import COURSES, EMAIL, PATH, Shop, signature
 
@@ -83,29 +83,66 @@ def test_a_charset_is_no_other_content_type(shop: Shop, user: User) -> None:
     assert answer.status_code == 200
 
 
-def test_too_many_requests(shop: Shop, settings: Any, user: User) -> None:
+def test_too_many_orders(shop: Shop, settings: Any, user: User) -> None:
     settings.OPENEDX_WEBHOOKS_LERNITO_THROTTLE_RATE = "2/hour"
-    assert [shop.order().status_code for _ in range(2)] == [200, 200]
+    assert [shop.order().status_code, shop.signed(b"{").status_code] == [200, 400]
     answer = shop.order()
     assert envelope(answer) == (429, "Too many requests")
     assert 0 < int(answer.headers["Retry-After"]) <= 3600
+    body = json.dumps({"email": EMAIL, "courseIds": list(COURSES)}).encode()
     for forged in ("1.2.3.4", "1.2.3.4, " * 1000):
-        assert envelope(shop.post(b"{}", x_forwarded_for=forged))[0] == 429
+        answer = shop.post(body, x_forwarded_for=forged, x_lernito_signature=signature(body))
+        assert envelope(answer)[0] == 429
     settings.OPENEDX_WEBHOOKS_LERNITO_THROTTLE_RATE = None
     assert shop.order().status_code == 200
 
 
-def test_a_site_that_counts_its_proxies_limits_their_clients(shop: Shop, settings: Any) -> None:
+def test_what_nobody_signed_does_not_lock_the_shop_out(
+    shop: Shop, settings: Any, user: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They may share an address: a proxy's, a cloud's. Nor does it fill the log."""
+    settings.OPENEDX_WEBHOOKS_LERNITO_THROTTLE_RATE = "2/hour"
+    unsigned = [shop.post(b"{}", **headers).status_code for headers in ({}, {"x_lernito_signature": "0" * 64}, {})]
+    assert unsigned == [401, 401, 429]
+    assert caplog.text.count("openedx_webhooks: an order was not accepted") == 2
+    assert [shop.client.get(PATH).status_code for _ in range(3)] == [405] * 3
+    assert [shop.client.get("/api/lernito/").status_code for _ in range(3)] == [404] * 3
+    assert [shop.order().status_code for _ in range(3)] == [200, 200, 429]
+
+
+def forwarded(shop: Shop, chain: str, *, signed: bool = True) -> int:
+    body = json.dumps({"email": EMAIL, "courseIds": list(COURSES)}).encode()
+    headers = {"x_lernito_signature": signature(body)} if signed else {}
+    return int(shop.post(body, x_forwarded_for=chain, **headers).status_code)
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_a_site_that_counts_its_proxies_limits_their_clients(shop: Shop, settings: Any, signed: bool) -> None:
     settings.OPENEDX_WEBHOOKS_LERNITO_THROTTLE_RATE = "1/hour"
     settings.REST_FRAMEWORK = {"NUM_PROXIES": 1}
-    statuses = [shop.post(b"{}", x_forwarded_for=f"6.6.6.{n}, {client}").status_code
-                for n, client in enumerate(("1.2.3.4", "1.2.3.5", "1.2.3.4"))]  # fmt: skip
-    assert statuses == [401, 401, 429]
+    clients = enumerate(("1.2.3.4", "1.2.3.5", "1.2.3.4"))
+    statuses = [forwarded(shop, f"6.6.6.{n}, {client}", signed=signed) for n, client in clients]
+    taken = 200 if signed else 401
+    assert statuses == [taken, taken, 429]
+
+
+@pytest.mark.parametrize(("proxies", "source"), [(None, "127.0.0.1"), (1, "1.2.3.4"), (2, "6.6.6.6")])
+def test_the_record_names_the_address_that_is_counted(shop: Shop, settings: Any, proxies: Any, source: str) -> None:
+    settings.REST_FRAMEWORK = {"NUM_PROXIES": proxies}
+    assert forwarded(shop, "6.6.6.6, 1.2.3.4") == 200
+    assert LernitoOrder.objects.get().source == source
+
+
+def test_a_server_that_knows_no_address(shop: Shop) -> None:
+    """As behind a Unix socket."""
+    shop.client.defaults["REMOTE_ADDR"] = ""
+    assert shop.order().status_code == 200
+    assert LernitoOrder.objects.get().source == ""
 
 
 def test_the_time_to_come_back_is_never_now(shop: Shop, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.OPENEDX_WEBHOOKS_LERNITO_THROTTLE_RATE = "1/second"
-    monkeypatch.setattr(LernitoThrottle, "timer", staticmethod(lambda: moments.pop(0)))
+    monkeypatch.setattr(OrderThrottle, "timer", staticmethod(lambda: moments.pop(0)))
     moments = [100.0, 100.9]
     assert shop.post(b"{}").status_code == 401
     assert shop.post(b"{}").headers["Retry-After"] == "1"

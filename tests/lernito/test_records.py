@@ -104,6 +104,7 @@ class TestLog:
         shop.order(**PERSONAL)
         ours = [record for record in caplog.records if record.name.startswith("openedx_webhooks.lernito")]
         assert len(ours) >= 3
+        assert all(record.getMessage().startswith("openedx_webhooks: ") for record in ours)
         assert not [name for name in names if name.lower() in self.text(caplog).lower()]
 
     def test_a_failure_is_logged_with_its_cause_and_without_the_person(
