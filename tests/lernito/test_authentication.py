@@ -101,6 +101,17 @@ def test_standard_webhooks_within_the_tolerance(offset: int) -> None:
     assert check(BODY, standard(SECRET.encode(), timestamp=NOW + offset)) is Scheme.STANDARD
 
 
+@pytest.mark.parametrize(
+    "key",
+    [b"", b"the former secret", b"another", SECRET.encode()[:-1], WHSEC.encode()[:-1]],
+    ids=["empty", "former", "another", "nearly", "nearly a whsec_ value"],
+)
+def test_standard_webhooks_by_another_key(key: bytes) -> None:
+    for require_standard in (False, True):
+        with pytest.raises(SignatureError, match=r"^No signature matches[.]$"):
+            check(BODY, standard(key), (SECRET, WHSEC, "new"), require_standard=require_standard)
+
+
 def test_standard_webhooks_can_be_required() -> None:
     with pytest.raises(SignatureError):
         check(BODY, {HEADER: signature(BODY)}, require_standard=True)
@@ -145,3 +156,39 @@ def test_a_signature_is_of_its_own_data_alone(data: Any, other: Any) -> None:
     assume(text(data) != text(other) and not any(isinstance(v, float) and math.isinf(v) for v in (data, other)))
     with pytest.raises(SignatureError):
         check(text(other).encode(), {HEADER: signature(text(data).encode())})
+
+
+KEYS = (SECRET.encode(), WHSEC.encode(), signing.decode_secret(WHSEC))
+MESSAGES = st.fixed_dictionaries(
+    {
+        "message_id": st.text(min_size=1, max_size=20),
+        "timestamp": st.integers(NOW - signing.TOLERANCE, NOW + signing.TOLERANCE),
+        "body": st.binary(max_size=200),
+    }
+)
+
+
+def refused(body: bytes, headers: dict[str, str]) -> None:
+    with pytest.raises(SignatureError, match=r"^No signature matches[.]$"):
+        check(body, headers, (SECRET, WHSEC))
+
+
+@settings(max_examples=150, deadline=None)
+@given(MESSAGES, st.binary(max_size=80))
+def test_standard_webhooks_in_time_by_any_other_key(message: Any, key: bytes) -> None:
+    assume(key.rstrip(b"\0") not in KEYS)  # HMAC pads a key with zeros
+    refused(message["body"], signing.headers([key], **message))
+    refused(message["body"], signing.headers([b"", key, b"x"], **message))
+
+
+@settings(max_examples=150, deadline=None)
+@given(MESSAGES, st.sampled_from(KEYS), MESSAGES)
+def test_standard_webhooks_in_time_of_any_other_message(message: Any, key: bytes, other: Any) -> None:
+    """Its id, its time and its body are signed, by ``v1`` alone."""
+    body, headers = message["body"], signing.headers([key], **message)
+    assert check(body, headers, (SECRET, WHSEC)) is Scheme.STANDARD
+    assume(all(message[name] != other[name] for name in message))
+    refused(body, {**headers, "webhook-id": other["message_id"]})
+    refused(body, {**headers, "webhook-timestamp": str(other["timestamp"])})
+    refused(other["body"], headers)
+    refused(body, {**headers, "webhook-signature": headers["webhook-signature"].replace("v1,", "v1a,")})

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 from common.djangoapps.student.models import CourseEnrollment, CourseEnrollmentAllowed
 from django.urls import reverse
+from opaque_keys.edx.keys import CourseKey
 
 from openedx_webhooks import signing
 from tests.lernito.conftest import COURSES, EMAIL, PATH, SECRET, make_courses, make_user, signature
@@ -150,9 +153,43 @@ def test_standard_webhooks_accepted_and_required(url: str, settings: Any) -> Non
     expired = signing.headers([SECRET.encode()], "msg_1", now - 600, body)
     assert post(url, ORDER, **signed) == (200, ALLOWANCE_VERIFIED + RESULTS.format("allowed") + "}")
     assert post(url, ORDER, **expired) == INVALID
+    for key in (b"", b"another", SECRET.encode() + b"x"):
+        assert post(url, ORDER, **signing.headers([key], "msg_1", now, body)) == INVALID
     settings.OPENEDX_WEBHOOKS_LERNITO_REQUIRE_STANDARD = True
     assert post(url, ORDER) == INVALID
     assert post(url, ORDER, **signed)[0] == 200
+
+
+def test_the_documented_example_of_results(url: str) -> None:
+    CourseEnrollment.enroll(make_user(), CourseKey.from_string(COURSES[0]))
+    page = (Path(__file__).parents[2] / "docs" / "how-tos" / "lernito.rst").read_text()
+    example = re.search(r"::\n\n(    \{\"success\": true(?:.*\n)+?)\n", page)
+    assert example
+    assert post(url, ORDER) == (200, " ".join(example[1].split()))
+
+
+def test_a_body_over_the_limit(url: str, settings: Any) -> None:
+    settings.OPENEDX_WEBHOOKS_LERNITO_MAX_BODY = 2048
+    expected = '{"success": false, "message": "The body is larger than 2048 bytes"}'
+    assert post(url, {**ORDER, "name": "n" * 2048}) == (413, expected)
+
+
+def test_another_content_type(url: str) -> None:
+    expected = '{"success": false, "message": "Content-Type must be application/json"}'
+    assert post(url, ORDER, **{"Content-Type": "application/x-www-form-urlencoded"}) == (415, expected)
+
+
+def test_too_many_orders(url: str, settings: Any) -> None:
+    settings.OPENEDX_WEBHOOKS_LERNITO_THROTTLE_RATE = "1/hour"
+    assert post(url, ORDER)[0] == 200
+    assert post(url, ORDER) == (429, '{"success": false, "message": "Too many requests"}')
+
+
+def test_broken_json(url: str) -> None:
+    for body in (b"", b"{", b'{"email": NaN}'):
+        headers = {"Content-Type": "application/json", "X-Lernito-Signature": signature(body)}
+        answer = requests.post(url, data=body, headers=headers, timeout=30)
+        assert (answer.status_code, answer.text) == (400, '{"success": false, "message": "Malformed JSON"}')
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"])
