@@ -1,4 +1,4 @@
-"""The Python API: what the admin, the REST API and the commands call. Plain arguments and values.
+"""The Python API: what the admin, the commands and other programs call. Plain arguments and values.
 
 A function that switches, pauses, resumes, rotates or tests raises ``Webhook.DoesNotExist`` where there is none of this
 ``webhook_id``; ``forget_failures`` and ``waiting`` pass over it. A change is live in every process within

@@ -1,6 +1,6 @@
 """Django system checks; all Warnings, because an Error would stop ``migrate``.
 
-None of them asks the database: rows whose address is refused are the doctor's.
+None of them asks the database: rows whose address is refused are marked in the admin's list.
 """
 
 from __future__ import annotations

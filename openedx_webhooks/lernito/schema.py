@@ -24,6 +24,7 @@ _HEADERS = {
 _FAILURES = {
     400: "The order cannot be carried out, or its fields are wrong (message then holds an object).",
     401: "Invalid signature.",
+    404: "Another path under /api/lernito/.",
     405: "Only POST.",
     413: "The body is larger than the site's limit.",
     415: "The body is not declared as JSON.",

@@ -38,7 +38,8 @@ class LernitoOrderSerializer(serializers.Serializer[dict[str, Any]]):
     username = _Optional(max_length=255, help_text="Accepted and not used: the email address says who is meant.")
     mode = _Optional(
         max_length=100,
-        help_text="The course mode to enroll into; without it, the course's default. One of the course's.",
+        help_text="The course mode to enroll into, one of the course's. Without it, the course's default; who left "
+        "comes back in the mode of then.",
     )
 
     def validate_email(self, value: str) -> str:

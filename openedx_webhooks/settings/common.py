@@ -147,7 +147,9 @@ def _lernito(settings: Any) -> None:
 
     # .. setting_name: OPENEDX_WEBHOOKS_LERNITO_THROTTLE_RATE
     # .. setting_default: 600/minute
-    # .. setting_description: Requests of one network address, as Django REST framework writes a rate. None: no limit.
+    # .. setting_description: Signed orders of one network address, and, counted apart, as many of its requests without
+    #   a valid signature, as Django REST framework writes a rate. None: no limit. The throttle scopes are ``lernito``
+    #   and ``lernito_refused``; a rate for them in ``DEFAULT_THROTTLE_RATES`` does not count.
     settings.OPENEDX_WEBHOOKS_LERNITO_THROTTLE_RATE = app_settings.LERNITO_THROTTLE_RATE.default
 
     # .. setting_name: OPENEDX_WEBHOOKS_LERNITO_MAX_BODY

@@ -22,6 +22,7 @@ from openedx_webhooks import api, app_settings, models, signing
 from openedx_webhooks.data import Failure
 from openedx_webhooks.deliveries import claim, engine, outbox, retry, rooms, slot
 from openedx_webhooks.egress import resolver
+from openedx_webhooks.lernito import enrollment, serializers
 from openedx_webhooks.models import lines
 from openedx_webhooks.payloads import formats, truncation
 from openedx_webhooks.settings import common
@@ -213,6 +214,9 @@ NUMBERS: list[tuple[str, str, float, str]] = [
     ("concepts/isolation", "{} in all", resolver.THREADS, ""),
     ("concepts/isolation", "{} are kept for names that resolved before", resolver.RESERVED, ""),
     ("concepts/isolation", "not asked again for {} seconds", resolver.FAILED_FOR, ""),
+    ("how-tos/lernito", "No course is begun after {} seconds", enrollment.PATIENCE, ""),
+    ("how-tos/lernito", "up to {} characters. Who is enrolled", serializers.MAX_EMAIL, ""),
+    ("how-tos/lernito", "A list of up to {} course ids", app_settings.LERNITO_MAX_COURSES.default, ""),
     ("how-tos/receive", "For {} hours both secrets sign", api.ROTATION.total_seconds() / 3600, ""),
     ("how-tos/without-celery", "is replaced within {} seconds", slot.LEASE, ""),
     ("references/headers", "at most {},", lines.MAX_HEADERS, ""),

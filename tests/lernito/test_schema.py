@@ -23,7 +23,7 @@ def test_every_answer_is_described() -> None:
     [path] = schema.openapi()["paths"]
     assert path == PATH
     operation = schema.openapi()["paths"][path]["post"]
-    assert set(operation["responses"]) == {"200", "400", "401", "405", "413", "415", "429", "500"}
+    assert set(operation["responses"]) == {"200", "400", "401", "404", "405", "413", "415", "429", "500"}
     assert {p["name"] for p in operation["parameters"]} == {
         "X-Lernito-Signature",
         "webhook-id",
