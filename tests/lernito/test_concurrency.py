@@ -134,21 +134,27 @@ def meanwhile(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[Calla
 
 @pytest.mark.services
 @pytest.mark.parametrize("mode", ["verified", "audit"])
+@pytest.mark.parametrize("came_back", [False, True])
 def test_an_order_beside_the_learners_own_click(
-    url: str, meanwhile: Any, settings: Any, emitted: list[str], mode: str
+    url: str, meanwhile: Any, emitted: list[str], mode: str, came_back: bool
 ) -> None:
     """The learner enrolls, or pays, between the order's look and its write: that stays, and no event of ours goes out.
 
     Whatever the isolation: what the order cannot see it collides with, what it sees it must not write over.
     """
     user = make_user()
+    if came_back:
+        CourseEnrollment.objects.create(user=user, course_id=COURSES[0], is_active=False)
     Webhook.objects.create(event="COURSE_ENROLLMENT_*", webhook_url="https://receiver.example.com/")
     subscriptions.refresh()
     clicks: list[Any] = []
+    theirs = {"mode": mode, "is_active": True}
 
     def click(user: Any, key: Any) -> None:
         if not clicks:
-            elsewhere(lambda: clicks.append(CourseEnrollment.objects.create(user=user, course_id=key, mode=mode)))
+            elsewhere(
+                lambda: clicks.append(CourseEnrollment.objects.update_or_create(theirs, user=user, course_id=key))
+            )
 
     meanwhile(click)
     assert outcomes(at_once(url, [EMAIL], [COURSES[:1]])) == {"already_enrolled": 1}
