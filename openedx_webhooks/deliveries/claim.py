@@ -75,9 +75,9 @@ class Claimer:
         found = self._looker.next_slice(walk)
         for webhook in found:
             self._rooms.learn(webhook.webhook_id, failing=webhook.failing)
-        timeouts = {webhook.webhook_id: webhook.timeout for webhook in found}
+        timeouts = {webhook.webhook_id: webhook.timeout for webhook in found if webhook.timeout <= walk.longest}
         shares = self._rooms.shares(list(timeouts))
-        walk.capped = walk.capped or any(not share for _, share in shares)
+        walk.capped = walk.capped or len(timeouts) < len(found) or any(not share for _, share in shares)
         shares = [(webhook_id, share) for webhook_id, share in shares if share]
         if len(shares) > TAKE:
             walk.cursor = shares[TAKE - 1][0]

@@ -11,6 +11,7 @@ next whole look: see ``stream``. Each statement names its index, so that no opti
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -39,6 +40,8 @@ class Walk:
     """Whether this turn looks only at what came due within ``RECENT`` seconds."""
     among: frozenset[int] | None = None
     """The webhooks that have something due, as the peek saw them; None where all have to be asked."""
+    longest: float = math.inf
+    """Seconds; webhooks with a longer timeout are passed over."""
 
     def begin(self, *, recent: bool) -> None:
         """Begin a turn."""

@@ -66,37 +66,37 @@ class _Row:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recorded:
-    """What became of the results given to ``record``."""
+    """What became of one piece of the results given to ``record``."""
 
+    count: int
+    """Of the results that this piece was made of; pieces come in the order of the results."""
     written: list[Result]
     """Their deliveries carried the claim's token, and are as the verdicts say."""
     busy: list[Result]
     """Somebody has their rows locked: to be given again."""
 
 
-def record(connection: BaseDatabaseWrapper, results: Sequence[Result]) -> Recorded:
-    """Write attempts and what becomes of their deliveries; waits for nobody's lock.
+def record(connection: BaseDatabaseWrapper, results: Sequence[Result]) -> Iterator[Recorded]:
+    """Write attempts and what becomes of their deliveries, piece by piece; waits for nobody's lock.
 
     A result whose delivery no longer carries the token is neither written nor busy: another worker has it. Raises
-    only where the database itself is away; harmless to call again with the same results.
+    only where the database itself is away; the pieces before are written then, and must not be given again.
     """
-    written: list[Result] = []
-    busy: list[Result] = []
     for piece in _pieces([(result, _row(result)) for result in results]):
-        own, locked = _write_somehow(connection, piece)
-        written += own
-        busy += locked
-    return Recorded(written=written, busy=busy)
+        written, busy = _write_somehow(connection, piece)
+        yield Recorded(count=len(piece), written=written, busy=busy)
 
 
 _Piece = Sequence[tuple[Result, "_Row"]]
 _Split = tuple[list[Result], list[Result]]
+_Keys = set[tuple[int, str]]
 
 
 def _write_somehow(connection: BaseDatabaseWrapper, piece: _Piece) -> _Split:
     """Write a piece in one transaction; where the database refuses it, row by row."""
+    tried: _Keys = set()
     try:
-        return again(lambda: _write(connection, piece), connection=connection)
+        return again(lambda: _write(connection, piece, tried), connection=connection)
     except Error as error:
         if passing(error):
             raise
@@ -108,10 +108,11 @@ def _write_somehow(connection: BaseDatabaseWrapper, piece: _Piece) -> _Split:
 def _write_one(connection: BaseDatabaseWrapper, item: tuple[Result, _Row]) -> _Split:
     """Write one row as it is, else with fixed texts, else the delivery alone without its attempt."""
     last: Error | None = None
+    tried: _Keys = set()
     for write in (
-        lambda: _write(connection, [item]),
-        lambda: _write(connection, [_plain(item)]),
-        lambda: _write(connection, [_plain(item)], log_attempts=False),
+        lambda: _write(connection, [item], tried),
+        lambda: _write(connection, [_plain(item)], tried),
+        lambda: _write(connection, [_plain(item)], tried, log_attempts=False),
     ):
         try:
             return again(write, connection=connection)
@@ -160,7 +161,12 @@ def _pieces(rows: Iterable[tuple[Result, _Row]]) -> Iterator[list[tuple[Result, 
         yield piece
 
 
-def _write(connection: BaseDatabaseWrapper, piece: _Piece, *, log_attempts: bool = True) -> _Split:
+def _write(connection: BaseDatabaseWrapper, piece: _Piece, tried: _Keys, *, log_attempts: bool = True) -> _Split:
+    """Write a piece in one transaction.
+
+    ``tried`` is what an earlier try had written when its commit was not answered: where the token is gone by now, the
+    commit took effect.
+    """
     read_committed(connection)
     with transaction.atomic(using=connection.alias):
         owned, locked = _lock(connection, [result.job for result, _ in piece])
@@ -170,12 +176,15 @@ def _write(connection: BaseDatabaseWrapper, piece: _Piece, *, log_attempts: bool
             if result.verdict.status == "pending":
                 _postpone(connection, result, row)
             else:
-                end = (result.verdict.status, result.verdict.reason, row.error, row.status)
+                verdict = result.verdict
+                end = (verdict.status, verdict.reason, row.error, row.status, int(verdict.counts))
                 finished.setdefault(end, []).append(result.job.delivery_id)
         for end, ids in finished.items():
             _finish(connection, end, ids)
         if log_attempts:
             _insert_attempts(connection, [(r, w) for r, w in own if r.verdict.counts])
+        owned |= tried
+        tried.update(result.job.key for result, _ in own)
     for result, row in piece:
         if result.job.key not in owned and result.job.delivery_id not in locked:
             log.warning(
@@ -183,10 +192,11 @@ def _write(connection: BaseDatabaseWrapper, piece: _Piece, *, log_attempts: bool
                 result.job.delivery_id,
                 row.status or row.error,
             )
-    return [r for r, _ in own], [r for r, _ in piece if r.job.delivery_id in locked]
+    written = [r for r, _ in piece if r.job.key in owned]
+    return written, [r for r, _ in piece if r.job.delivery_id in locked and r.job.key not in owned]
 
 
-def _lock(connection: BaseDatabaseWrapper, jobs: Sequence[Job]) -> tuple[set[tuple[int, str]], set[int]]:
+def _lock(connection: BaseDatabaseWrapper, jobs: Sequence[Job]) -> tuple[_Keys, set[int]]:
     """Lock the deliveries; return the keys that still hold, and the ids that somebody else has locked."""
     ids = sorted({job.delivery_id for job in jobs})
     sql = "SELECT id, token FROM openedx_webhooks_delivery WHERE id IN"
@@ -198,15 +208,15 @@ def _lock(connection: BaseDatabaseWrapper, jobs: Sequence[Job]) -> tuple[set[tup
     return owned, {delivery_id for delivery_id, _ in there}
 
 
-_End = tuple[str, str, str, int | None]
-"""Status, reason, last error and last HTTP status of a delivery that is over."""
+_End = tuple[str, str, str, int | None, int]
+"""Status, reason, last error, last HTTP status of a delivery that is over, and 1 where an attempt ended it, else 0."""
 
 
 def _finish(connection: BaseDatabaseWrapper, end: _End, ids: Sequence[int]) -> None:
     execute(
         connection,
         f"UPDATE openedx_webhooks_delivery SET status = %s, reason = %s, last_error = %s, last_status = %s,"
-        f" attempts = attempts + 1, token = NULL, finished_at = {utc_now_sql(connection)}"
+        f" attempts = attempts + %s, token = NULL, finished_at = {utc_now_sql(connection)}"
         f" WHERE id IN ({numbers(sorted(ids))})",
         end,
     )
@@ -229,21 +239,21 @@ def _postpone(connection: BaseDatabaseWrapper, result: Result, row: _Row) -> Non
 def _insert_attempts(connection: BaseDatabaseWrapper, items: Sequence[tuple[Result, _Row]]) -> None:
     if not items:
         return
-    # Our own numbers and times stand in the text: as parameters they would be half of what recording costs.
+    # Our own numbers and times stand in the SQL, and each text is a parameter once: a receiver answers alike most of
+    # the time. As parameters, all of it would be half of what recording costs.
     values: list[str] = []
-    params: list[str] = []
+    names: dict[str, str] = {}
     for result, row in items:
         status = "NULL" if row.status is None else row.status
         started = row.started_at.replace(tzinfo=None)
-        values.append(
-            f"({result.job.delivery_id:d}, {row.number:d}, '{started}', {row.duration:d}, {status}, %s, %s, %s, %s, %s)"
-        )
-        params += (row.url, row.request_headers, row.response_headers, row.response_body, row.error)
+        texts = (row.url, row.request_headers, row.response_headers, row.response_body, row.error)
+        shown = ", ".join([f"%({names.setdefault(text, f't{len(names)}')})s" for text in texts])
+        values.append(f"({result.job.delivery_id:d}, {row.number:d}, '{started}', {row.duration:d}, {status}, {shown})")
     execute(
         connection,
         "INSERT INTO openedx_webhooks_attempt (delivery_id, number, started_at, duration, status, url,"
         f" request_headers, response_headers, response_body, error) VALUES {', '.join(values)}",
-        params,
+        {name: text for text, name in names.items()},
     )
 
 

@@ -26,6 +26,7 @@ from openedx_webhooks.deliveries.rooms import SOCKETS, Rooms
 from openedx_webhooks.deliveries.slot import RENEW, Slot
 from openedx_webhooks.deliveries.sql import engine_connection, passing
 from openedx_webhooks.models import Delivery
+from openedx_webhooks.models.webhook import MAX_TIMEOUT
 
 if TYPE_CHECKING:
     from openedx_webhooks.egress.concurrent import Sender
@@ -103,7 +104,8 @@ class Stream:
         """Stream until an empty look over all webhooks was made with nothing in flight and nothing unrecorded.
 
         After ``deadline``, on the monotonic clock, only webhooks that answer quickly are still served, for as long as
-        something from before is under way. Raises django.db.Error where the database is away and nothing is in hand.
+        something from before is under way, and with what ends within the longest timeout. Raises django.db.Error where
+        the database is away and nothing is in hand.
         """
         while True:
             now = time.monotonic()
@@ -155,6 +157,7 @@ class Stream:
             self._tail = set(self._under_way)
             self._rooms.quick_only = True
         self._tail &= self._under_way.keys()
+        self._walk.longest = deadline + MAX_TIMEOUT - now
         return bool(self._tail)
 
     def _look_is_due(self, now: float) -> bool:
@@ -265,13 +268,22 @@ class Stream:
 
     def _flush(self) -> None:
         """Record what is done; what somebody has locked stays for the next flush, until its lease ends."""
-        recorded = record(self._connection, self._done)
+        todo, busy = self._done, list[Result]()
+        recorded = 0
+        try:
+            for piece in record(self._connection, todo):
+                recorded += piece.count
+                busy += piece.busy
+                self._take_in(piece.written)
+        finally:
+            self._done = [result for result in busy if not self._too_late(result)] + todo[recorded:]
         self._away_until = 0.0
-        self._done = [result for result in recorded.busy if not self._too_late(result)]
         self._next_flush = time.monotonic() + BUSY_PACE
-        self._health.update(recorded.written)
-        self._tally.add(recorded.written)
-        for result in recorded.written:
+
+    def _take_in(self, written: list[Result]) -> None:
+        self._tally.add(written)
+        self._health.update(written)
+        for result in written:
             if result.verdict.status == Delivery.Status.FAILED:
                 signals.delivery_failed.send_robust(
                     sender=Delivery,

@@ -122,7 +122,7 @@ class Sender:
             asyncio.run(self._serve())
         except BaseException as error:
             reason = f"{_ENDED}: {error!r}."
-            log.exception("The thread that sends webhooks has ended.")
+            log.exception("openedx_webhooks: the thread that sends webhooks has ended")
         finally:
             self._let_nothing_in()
             self._started.set()
@@ -173,7 +173,7 @@ class Sender:
         except asyncio.CancelledError:
             self._take(number, Stopwatch(0).failed(Failure.LOCAL, STOPPED))
         except BaseException as error:
-            log.exception("A webhook could not be sent.")
+            log.exception("openedx_webhooks: a webhook could not be sent")
             ends_the_thread = not isinstance(error, Exception)
             if ends_the_thread:
                 self._let_nothing_in()

@@ -6,7 +6,7 @@ by one and compared by another must come from the same clock. MySQL, MariaDB and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -57,13 +57,13 @@ def microseconds(seconds: float) -> int:
     return round(seconds * 1_000_000)
 
 
-def execute(connection: BaseDatabaseWrapper, sql: str, params: Sequence[Any] = ()) -> int:
-    """Run one statement and return how many rows it changed.
+def execute(connection: BaseDatabaseWrapper, sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> int:
+    """Run one statement, with parameters by place or by name, and return how many rows it changed.
 
     ``params`` is always given to the driver, so a literal ``%`` is written ``%%``.
     """
     with connection.cursor() as cursor:
-        cursor.execute(sql, list(params))
+        cursor.execute(sql, params)
         return int(cursor.rowcount)
 
 

@@ -243,3 +243,75 @@ def test_after_its_slice_a_drain_still_serves_the_quick_while_it_waits_for_the_s
         thread.join()
         assert tally is not None
         assert Delivery.objects.filter(webhook=quick, status="delivered").count() == 2
+
+
+def test_what_was_recorded_before_the_database_went_away_counts(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A flush is written in pieces: the first is committed when the second meets an outage."""
+    monkeypatch.setattr("openedx_webhooks.deliveries.record.ROWS", 2)
+    monkeypatch.setattr("openedx_webhooks.deliveries.stream.BUSY_PACE", 0.01)
+    for number in range(4):
+        webhook_for(receiver, webhook_url=receiver.url(f"/{number}"))
+    receiver.answer(410)
+    log_in()
+    written: list[str] = []
+
+    def away(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.startswith("INSERT INTO openedx_webhooks_attempt"):
+            written.append(sql)
+            if 1 < len(written) <= 1 + sql_tries:
+                raise OperationalError(2013, "Lost connection")
+        return execute(sql, params, many, context)
+
+    sql_tries = 5
+    with connection.execute_wrapper(away):
+        tally = drain()
+    assert len(written) > 1 + sql_tries
+    assert tally.failed == 4
+    assert not Webhook.objects.filter(enabled=True).exists()
+
+
+def test_a_commit_that_was_not_answered_counts_once(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+    """The connection is lost behind the commit, so that it took effect and nobody was told."""
+    webhook_for(receiver)
+    receiver.answer(410)
+    log_in()
+    committed = connection.commit
+    lost: list[int] = []
+
+    def lose() -> None:
+        committed()
+        if not lost and Attempt.objects.exists():
+            lost.append(1)
+            raise OperationalError(2013, "Lost connection")
+
+    connection.commit = lose  # type: ignore[method-assign]
+    try:
+        tally = drain()
+    finally:
+        connection.commit = committed  # type: ignore[method-assign]
+    assert lost
+    assert tally.failed == 1
+    assert Attempt.objects.count() == 1
+    assert not Webhook.objects.get().enabled
+    assert "another worker" not in caplog.text
+
+
+def test_what_was_never_tried_counts_no_attempt(receiver: Receiver) -> None:
+    webhook_for(receiver)
+    log_in()
+    Delivery.objects.update(encoding="morse")
+    drain()
+    delivery = Delivery.objects.get()
+    assert (delivery.status, delivery.reason, delivery.attempts) == ("failed", "unreadable", 0)
+
+
+def test_after_a_slice_nothing_is_begun_that_could_outlast_the_longest_timeout() -> None:
+    slow = Webhook.objects.create(event="*", webhook_url="http://127.0.0.1:9/", timeout=60)
+    quick = Webhook.objects.create(event="*", webhook_url="http://127.0.0.1:9/", timeout=1)
+    log_in()
+    walk = Walk(longest=30.0)
+    (job,) = Claimer(connection, Rooms()).claim(walk)
+    assert job.webhook_id == quick.pk != slow.pk
+    assert walk.capped, "there is more to do for whoever goes on"
