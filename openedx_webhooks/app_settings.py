@@ -29,13 +29,20 @@ class Setting(Generic[T]):
         self.name = name
         self.default = default
         self._parse = parse
+        self._parsed: tuple[Any, T] | None = None
+        """The site's value and what it meant, because some are read for every event."""
 
     def __call__(self) -> T:
         """Return the typed value, or the default's where the site's value cannot be used."""
+        given, parsed = getattr(settings, self.name, self.default), self._parsed
+        if parsed is not None and parsed[0] is given:
+            return parsed[1]
         try:
-            return self.parse()
+            value = self.parse()
         except SettingError:
-            return self._parse(self.default)
+            value = self._parse(self.default)
+        self._parsed = given, value
+        return value
 
     def parse(self) -> T:
         """Return the typed value; raise SettingError where it cannot be used."""
