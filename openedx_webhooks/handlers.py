@@ -5,6 +5,7 @@ The receiver of events returns None, never raises, and never talks to the outsid
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib.auth.signals import user_logged_in
@@ -12,6 +13,7 @@ from openedx_events.tooling import OpenEdxPublicSignal
 
 from openedx_webhooks import app_settings, edx_platform, subscriptions
 from openedx_webhooks.catalog import events as catalog
+from openedx_webhooks.catalog.events import EventEntry
 from openedx_webhooks.deliveries import outbox
 from openedx_webhooks.lernito import records as lernito_records
 from openedx_webhooks.models import FilterCall, LernitoOrder, incident
@@ -21,13 +23,22 @@ from openedx_webhooks.webfilters.accounts import apply_deferred
 
 def connect() -> None:
     """Connect what hears events, logins and retirements, watch the configuration, and guard enrollments of orders."""
-    for entry in catalog.all_events().values():
-        entry.signal.connect(receive, weak=False, dispatch_uid="openedx_webhooks.handlers.receive")
+    catalog.register(hear)
     subscriptions.connect()
     edx_platform.connect()
     user_logged_in.connect(apply_deferred, weak=False, dispatch_uid="openedx_webhooks.webfilters.login")
     if (retirement := edx_platform.retirement_signal()) is not None:
         retirement.connect(retire, weak=False, dispatch_uid="openedx_webhooks.handlers.retire")
+
+
+def hear(entries: Iterable[EventEntry]) -> None:
+    """Connect the receiver to these events; to those that it is connected to already, once all the same.
+
+    Called at every discovery, because a module that is imported late may register signals of its own. Reading the
+    configuration looks for them, so they are heard within ``CONFIG_TTL``.
+    """
+    for entry in entries:
+        entry.signal.connect(receive, weak=False, dispatch_uid="openedx_webhooks.handlers.receive")
 
 
 def receive(

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
 import hypothesis
 import pytest
+from openedx_events.learning.data import UserData
+from openedx_events.tooling import OpenEdxPublicSignal
 
 from openedx_webhooks import subscriptions, wakeup
 from openedx_webhooks.testing import Receiver
@@ -40,6 +44,28 @@ def _nobody_drains_unasked(settings: Any) -> None:
 def receiver() -> Iterator[Receiver]:
     with Receiver() as live:
         yield live
+
+
+@pytest.fixture
+def make_signal() -> Iterator[Callable[..., OpenEdxPublicSignal]]:
+    """Register signals as a package outside openedx-events would, and take them away again."""
+    instances, mapping = OpenEdxPublicSignal.instances[:], dict(OpenEdxPublicSignal._mapping)
+    modules: list[str] = []
+
+    def make(event_type: str, name: str | None, module: str = "acme_plugin.signals") -> OpenEdxPublicSignal:
+        signal = OpenEdxPublicSignal(event_type=event_type, data={"user": UserData})
+        if name:
+            holder = sys.modules.setdefault(module, ModuleType(module))
+            setattr(holder, name, signal)
+            modules.append(module)
+        return signal
+
+    yield make
+    for module in modules:
+        sys.modules.pop(module, None)
+    OpenEdxPublicSignal.instances[:] = instances
+    OpenEdxPublicSignal._mapping.clear()
+    OpenEdxPublicSignal._mapping.update(mapping)
 
 
 def missing_services() -> list[str]:

@@ -1,8 +1,8 @@
-"""What this package hears from the platform beside events."""
+"""What this package hears from the platform: events of signals made late, and retirements."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,12 +14,37 @@ from django.db.models import Model
 from django.utils import timezone
 from openedx.core.djangoapps.user_api.accounts.signals import USER_RETIRE_LMS_MISC
 from openedx.core.djangoapps.user_api.models import UserRetirementStatus
+from openedx_events.tooling import OpenEdxPublicSignal
 
 from openedx_webhooks import subscriptions
 from openedx_webhooks.lernito.records import email_hmac
-from openedx_webhooks.models import FilterCall, LernitoOrder
+from openedx_webhooks.models import Delivery, FilterCall, LernitoOrder, Webhook
+from tests.deliveries.events import a_user, log_in
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize("pattern", ["ORDER_PAID", "*"])
+def test_a_signal_made_after_the_start_is_heard(pattern: str, make_signal: Callable[..., OpenEdxPublicSignal]) -> None:
+    """A plugin's module that is imported late, long after everything was connected and the configuration read."""
+    Webhook.objects.create(event=pattern, webhook_url="http://127.0.0.1:9/")
+    log_in()
+    Delivery.objects.all().delete()
+    signal = make_signal("com.acme.sales.order.paid.v1", "ORDER_PAID")
+    subscriptions.refresh()
+    signal.send_event(user=a_user())
+    assert [delivery.event.name for delivery in Delivery.objects.all()] == ["ORDER_PAID"]
+
+
+def test_a_signal_is_heard_once_however_often_signals_are_discovered(
+    make_signal: Callable[..., OpenEdxPublicSignal],
+) -> None:
+    Webhook.objects.create(event="*", webhook_url="http://127.0.0.1:9/")
+    for number in range(3):
+        make_signal(f"com.acme.sales.order.paid.v{number}", f"ORDER_PAID_{number}")
+        subscriptions.refresh()
+    log_in()
+    assert Delivery.objects.count() == 1
 
 
 def test_a_retirement_forgets_what_is_kept_by_account() -> None:

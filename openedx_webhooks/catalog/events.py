@@ -12,7 +12,7 @@ import fnmatch
 import re
 import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType, ModuleType
@@ -50,6 +50,16 @@ class EventEntry:
     """Where a grouped list shows it: subdomain and subject, such as ``learning / course``."""
     arguments: tuple[Argument, ...]
     signal: OpenEdxPublicSignal
+
+
+Listener = Callable[[Collection[EventEntry]], object]
+"""Takes every event that a discovery found, those found before included."""
+
+
+def register(listener: Listener) -> None:
+    """Name who is told what is discovered, now and whenever signals were registered since: a room above this one."""
+    _discovery.listener = listener
+    listener(all_events().values())
 
 
 def all_events() -> Mapping[str, EventEntry]:
@@ -130,6 +140,7 @@ class _Discovery:
         self._modules = 0
         self._searches_left = 0
         self._catalog: _Catalog | None = None
+        self.listener: Listener = lambda _entries: None
 
     def current(self) -> _Catalog:
         catalog = self._catalog
@@ -156,11 +167,14 @@ class _Discovery:
         self._modules = len(sys.modules)
         signals = list(OpenEdxPublicSignal.all_events())
         catalog = _Catalog(signals, self._catalog.version + 1 if self._catalog else 1)
+        # Before anybody finds an event in it: what can be subscribed to is heard.
+        self.listener(catalog.entries.values())
         self._catalog, self._signals = catalog, signals
         return catalog
 
 
-_current = _Discovery().current
+_discovery = _Discovery()
+_current = _discovery.current
 
 
 def _names_in_modules(signals: Iterable[OpenEdxPublicSignal]) -> dict[int, str]:

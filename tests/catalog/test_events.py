@@ -11,7 +11,6 @@ from types import ModuleType
 
 import openedx_events
 import pytest
-from openedx_events.learning.data import UserData
 from openedx_events.tooling import OpenEdxPublicSignal
 
 from openedx_webhooks.catalog import events
@@ -30,28 +29,6 @@ def signals_in_package() -> dict[str, str]:
                 if isinstance(value, OpenEdxPublicSignal):
                     found[value.event_type] = name
     return found
-
-
-@pytest.fixture
-def register():
-    """Register signals as a package outside openedx-events would, and take them away again."""
-    instances, mapping = OpenEdxPublicSignal.instances[:], dict(OpenEdxPublicSignal._mapping)
-    modules: list[str] = []
-
-    def make(event_type: str, name: str | None, module: str = "acme_plugin.signals") -> OpenEdxPublicSignal:
-        signal = OpenEdxPublicSignal(event_type=event_type, data={"user": UserData})
-        if name:
-            holder = sys.modules.setdefault(module, ModuleType(module))
-            setattr(holder, name, signal)
-            modules.append(module)
-        return signal
-
-    yield make
-    for module in modules:
-        sys.modules.pop(module, None)
-    OpenEdxPublicSignal.instances[:] = instances
-    OpenEdxPublicSignal._mapping.clear()
-    OpenEdxPublicSignal._mapping.update(mapping)
 
 
 def test_every_event_of_the_package_is_found_under_its_python_name():
@@ -112,18 +89,18 @@ def test_what_an_event_type_tells(event_type, name, group):
     assert (events.derived_name(event_type), events.group_of(event_type)) == (name, group)
 
 
-def test_a_signal_registered_later_and_elsewhere_is_noticed(register):
+def test_a_signal_registered_later_and_elsewhere_is_noticed(make_signal):
     before = events.version()
     assert events.find("ORDER_PAID") == ()
-    signal = register("com.acme.sales.order.paid.v1", "ORDER_PAID")
+    signal = make_signal("com.acme.sales.order.paid.v1", "ORDER_PAID")
     (entry,) = events.find("ORDER_PAID")
     assert entry.signal is signal
     assert events.version() > before
     assert entry in events.find("com.acme.*")
 
 
-def test_a_signal_in_no_module_gets_a_derived_name_until_a_module_holds_it(register):
-    signal = register("com.acme.sales.order.sent.v1", None)
+def test_a_signal_in_no_module_gets_a_derived_name_until_a_module_holds_it(make_signal):
+    signal = make_signal("com.acme.sales.order.sent.v1", None)
     assert events.all_events()["com.acme.sales.order.sent.v1"].name == "ORDER_SENT"
     module = ModuleType("acme_late.signals")
     module.PARCEL_LEFT = signal
@@ -134,8 +111,8 @@ def test_a_signal_in_no_module_gets_a_derived_name_until_a_module_holds_it(regis
         del sys.modules["acme_late.signals"]
 
 
-def test_a_signal_that_no_module_ever_holds_is_not_searched_for_at_every_import(register):
-    register("com.acme.sales.order.lost.v1", None)
+def test_a_signal_that_no_module_ever_holds_is_not_searched_for_at_every_import(make_signal):
+    make_signal("com.acme.sales.order.lost.v1", None)
     events.all_events()
     before = events.version()
     added = [f"acme_imported_{number}" for number in range(50)]
@@ -149,8 +126,8 @@ def test_a_signal_that_no_module_ever_holds_is_not_searched_for_at_every_import(
             del sys.modules[name]
 
 
-def test_the_name_in_a_signals_module_counts_before_an_alias(register):
-    signal = register("com.acme.sales.order.made.v1", "ORDER_MADE")
+def test_the_name_in_a_signals_module_counts_before_an_alias(make_signal):
+    signal = make_signal("com.acme.sales.order.made.v1", "ORDER_MADE")
     handlers = ModuleType("acme")
     handlers.ALIAS = signal
     sys.modules["acme"] = handlers
@@ -160,9 +137,9 @@ def test_the_name_in_a_signals_module_counts_before_an_alias(register):
         del sys.modules["acme"]
 
 
-def test_two_signals_of_one_name_are_told_apart_by_event_type(register):
-    register("com.acme.a.order.paid.v1", "ORDER_PAID", "acme_a.signals")
-    register("com.acme.b.order.paid.v1", "ORDER_PAID", "acme_b.signals")
+def test_two_signals_of_one_name_are_told_apart_by_event_type(make_signal):
+    make_signal("com.acme.a.order.paid.v1", "ORDER_PAID", "acme_a.signals")
+    make_signal("com.acme.b.order.paid.v1", "ORDER_PAID", "acme_b.signals")
     assert {entry.event_type for entry in events.find("ORDER_PAID")} == {
         "com.acme.a.order.paid.v1",
         "com.acme.b.order.paid.v1",
@@ -170,9 +147,9 @@ def test_two_signals_of_one_name_are_told_apart_by_event_type(register):
     assert [entry.event_type for entry in events.find("com.acme.b.order.paid.v1")] == ["com.acme.b.order.paid.v1"]
 
 
-def test_of_two_signals_of_one_event_type_the_one_in_a_module_counts(register):
-    held = register("com.acme.a.order.paid.v1", "ORDER_PAID")
-    register("com.acme.a.order.paid.v1", None)
+def test_of_two_signals_of_one_event_type_the_one_in_a_module_counts(make_signal):
+    held = make_signal("com.acme.a.order.paid.v1", "ORDER_PAID")
+    make_signal("com.acme.a.order.paid.v1", None)
     assert events.all_events()["com.acme.a.order.paid.v1"].signal is held
 
 
