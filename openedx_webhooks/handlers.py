@@ -16,7 +16,7 @@ from openedx_webhooks.catalog import events as catalog
 from openedx_webhooks.catalog.events import EventEntry
 from openedx_webhooks.deliveries import outbox
 from openedx_webhooks.lernito import records as lernito_records
-from openedx_webhooks.models import FilterCall, LernitoOrder, incident
+from openedx_webhooks.models import FilterCall, LernitoOrder, incident, tables
 from openedx_webhooks.webfilters import record as webfilter_records
 from openedx_webhooks.webfilters.accounts import apply_deferred
 
@@ -65,9 +65,9 @@ def retire(user: Any, **_signal: Any) -> None:
     Before the migration there is nothing to forget. Raises what else the database raises: a retirement that did
     not happen must be tried again.
     """
-    if subscriptions.has_table(FilterCall):
+    if tables.has_table(FilterCall):
         webfilter_records.forget(user.pk)
-    if subscriptions.has_table(LernitoOrder):
+    if tables.has_table(LernitoOrder):
         lernito_records.forget(edx_platform.retired_email(user), user.pk)
 
 

@@ -12,23 +12,20 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from django.db import DatabaseError, close_old_connections, connections, router, transaction
-from django.db.models import Model, Q
+from django.db import DatabaseError, Error, close_old_connections, connections, router, transaction
+from django.db.models import Q
 from django.db.models.signals import post_delete, post_save
 
 from openedx_webhooks import app_settings, signing
 from openedx_webhooks.catalog import events, filters
 from openedx_webhooks.data import Subscription, Switch, WebfilterSubscription
-from openedx_webhooks.models import Webfilter, Webhook, incident
+from openedx_webhooks.models import Incident, Webfilter, Webhook, incident, tables
 from openedx_webhooks.models.lines import parse_patterns
 
 log = logging.getLogger(__name__)
-
-MIGRATE = "openedx_webhooks is installed but not migrated; no webhook is live. Run: ./manage.py lms migrate"
 
 Row = TypeVar("Row", Webhook, Webfilter)
 Live = TypeVar("Live")
@@ -48,7 +45,6 @@ class Snapshot:
 _current = Snapshot()
 _changes = 0
 """Counts the changes made in this process; what was read before the latest of them is not fresh."""
-_told_to_migrate = False
 
 
 def webhooks(event_type: str) -> tuple[Subscription, ...]:
@@ -108,60 +104,16 @@ def _read(model: type[Row], index: Callable[[list[Row]], Mapping[str, Live]]) ->
     """Return what is live of a table, nothing where it was not migrated; None where the database does not say."""
     alias = router.db_for_write(model)
     try:
-        with _untouched_transaction(alias):
+        with tables.untouched_transaction(alias):
             rows = list(model._default_manager.using(alias).filter(enabled=True).order_by("id"))  # noqa: SLF001
     except DatabaseError as error:
-        if _columns_missing(alias, model):
-            _tell_to_migrate()
+        if tables.missing(model):
+            tables.tell_to_migrate()
             return {}
         kind = model._meta.verbose_name_plural
         incident.note("configuration", f"The {kind} could not be read: {type(error).__name__}.")
         return None
     return index(rows)
-
-
-def _untouched_transaction(alias: str) -> AbstractContextManager[object]:
-    """Return a savepoint inside a transaction, which an error in here must not break; outside, nothing is begun.
-
-    A transaction of our own would wait for the write lock on SQLite, only to read.
-    """
-    return transaction.atomic(using=alias) if connections[alias].in_atomic_block else nullcontext()
-
-
-def _columns_missing(alias: str, model: type[Webhook] | type[Webfilter]) -> bool:
-    """Return whether a table, or our columns in the published package's table, are known not to be there.
-
-    A database that is away says nothing about its tables: taken for one without them, every event of the seconds
-    after a restart would be let go.
-    """
-    connection, meta = connections[alias], model._meta
-    try:
-        with _untouched_transaction(alias), connection.cursor() as cursor:
-            if not has_table(model):
-                return True
-            columns = {c.name for c in connection.introspection.get_table_description(cursor, meta.db_table)}
-    except DatabaseError:
-        return False
-    return not {f.column for f in meta.local_concrete_fields} <= columns
-
-
-def has_table(model: type[Model]) -> bool:
-    """Return whether a model's table is there; where it is not, say which command makes it, once per process.
-
-    Raises what the database raises: one that is away says nothing about its tables.
-    """
-    connection = connections[router.db_for_write(model)]
-    if model._meta.db_table in connection.introspection.table_names():
-        return True
-    _tell_to_migrate()
-    return False
-
-
-def _tell_to_migrate() -> None:
-    global _told_to_migrate  # noqa: PLW0603
-    if not _told_to_migrate:
-        log.warning(MIGRATE)
-    _told_to_migrate = True
 
 
 def _by_event_type(rows: list[Webhook]) -> dict[str, tuple[Subscription, ...]]:
@@ -271,12 +223,18 @@ class _Renewer:
                 give_secrets()
                 self._failing = False
             except Exception as error:  # noqa: BLE001  a thread that ends would leave the request to renew
-                if not self._failing:
-                    log.warning("openedx_webhooks: incidents cannot be written now: %s", type(error).__name__)
-                self._failing = True
+                self._report(error)
             finally:
                 # One connection per process would be kept for a query every few seconds.
                 connections.close_all()
+
+    def _report(self, error: Exception) -> None:
+        """Say why nothing could be written, once until it can."""
+        if isinstance(error, Error) and tables.missing(Incident, Webfilter):
+            tables.tell_to_migrate()
+        elif not self._failing:
+            log.warning("openedx_webhooks: incidents cannot be written now: %s", type(error).__name__)
+            self._failing = True
 
 
 _renewers: dict[int, _Renewer] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from celery import bootsteps, current_app, shared_task
@@ -11,8 +10,6 @@ from django.db import Error
 
 from openedx_webhooks import wakeup
 from openedx_webhooks.deliveries import engine
-
-log = logging.getLogger(__name__)
 
 LONGEST_TIMEOUT = 60.0
 """Seconds; the longest timeout that a webhook may have."""
@@ -37,7 +34,7 @@ def deliver(turn: str = "") -> None:
         else:
             engine.wake_for_the_rest()
     except Error as error:
-        log.warning("openedx_webhooks: the outbox cannot be drained now: %s", type(error).__name__)
+        engine.explain(error)
 
 
 class MinuteStep(bootsteps.StartStopStep):  # type: ignore[misc]

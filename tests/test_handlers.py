@@ -18,7 +18,7 @@ from openedx_events.tooling import OpenEdxPublicSignal
 
 from openedx_webhooks import subscriptions
 from openedx_webhooks.lernito.records import email_hmac
-from openedx_webhooks.models import Delivery, FilterCall, LernitoOrder, Webhook
+from openedx_webhooks.models import Delivery, FilterCall, LernitoOrder, Webhook, tables
 from tests.deliveries.events import a_user, log_in
 
 pytestmark = pytest.mark.django_db
@@ -83,7 +83,7 @@ def test_a_retirement_forgets_what_was_kept_under_the_former_key(settings: Any) 
 @pytest.mark.parametrize("missing", [[FilterCall, LernitoOrder], [LernitoOrder]], ids=["both", "one"])
 def test_a_retirement_before_the_migration(missing: list[type[Model]], caplog: Any, monkeypatch: Any) -> None:
     """There is nothing to forget, and the platform's own retirement, in this transaction, goes on."""
-    monkeypatch.setattr(subscriptions, "_told_to_migrate", False)
+    monkeypatch.setattr(tables, "_told", False)
     user = User.objects.create_user("ada", "ada@example.com", "x")
     FilterCall.objects.create(webfilter_id=1, user_id=user.pk, created=timezone.now(), duration=1)
     with without(missing), transaction.atomic():
@@ -92,7 +92,7 @@ def test_a_retirement_before_the_migration(missing: list[type[Model]], caplog: A
         User.objects.update(is_active=False)
     assert not User.objects.get().is_active
     assert FilterCall.objects.exists() is (FilterCall in missing)
-    assert caplog.text.count(subscriptions.MIGRATE) == 1
+    assert caplog.text.count(tables.MIGRATE) == 1
 
 
 @contextmanager

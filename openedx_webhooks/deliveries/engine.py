@@ -22,6 +22,7 @@ from openedx_webhooks import app_settings, wakeup
 from openedx_webhooks.deliveries import due, notice, purge, slot
 from openedx_webhooks.deliveries.sql import engine_connection
 from openedx_webhooks.deliveries.stream import Stop, Stream, Tally
+from openedx_webhooks.models import Attempt, Delivery, DrainSlot, Event, Webhook, WebhookHealth, tables
 
 if TYPE_CHECKING:
     from openedx_webhooks.egress.concurrent import Sender
@@ -130,6 +131,19 @@ def wake_for_a_dead_holder() -> None:
         wakeup.notify_later(slot.LEASE + 1)
 
 
+def is_migrated() -> bool:
+    """Return whether the tables that a drain needs are there, as far as the database says."""
+    return not tables.missing(Webhook, WebhookHealth, Event, Delivery, Attempt, DrainSlot)
+
+
+def explain(error: Error) -> None:
+    """Log why nothing can be drained: not migrated, which is said once per process, or the database is away."""
+    if is_migrated():
+        log.warning("openedx_webhooks: the outbox cannot be drained now: %s", type(error).__name__)
+    else:
+        tables.tell_to_migrate()
+
+
 def run_for_ever(wake: threading.Event, stop: threading.Event) -> None:
     """Drain until ``stop`` is set: when ``wake`` is set, and every second. Without slices: nobody queues behind it."""
     while not stop.is_set():
@@ -137,7 +151,7 @@ def run_for_ever(wake: threading.Event, stop: threading.Event) -> None:
             close_old_connections()
             drain(seconds=math.inf, stop=stop.is_set)
         except Error as error:
-            log.warning("openedx_webhooks: the outbox cannot be drained now: %s", type(error).__name__)
+            explain(error)
             engine_connection().close()
         except Exception:
             log.exception("openedx_webhooks: a drain ended with an error; the next one goes on")

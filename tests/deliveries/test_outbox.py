@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 from django.db import DatabaseError, connection, transaction
@@ -172,25 +171,3 @@ def test_what_comes_from_the_event_bus_is_left_out_unless_asked_for(settings) ->
         SESSION_LOGIN_COMPLETED.send_event_with_custom_metadata(metadata, user=a_user())
         assert Event.objects.count() == wanted
     assert Event.objects.get().message_id == str(metadata.id)
-
-
-@pytest.fixture
-def not_migrated() -> Iterator[None]:
-    """The tables as an installed package that was never migrated finds them: not there."""
-    tables = ["webhook", "event", "delivery"]
-    with connection.cursor() as cursor:
-        for table in tables:
-            cursor.execute(f"ALTER TABLE openedx_webhooks_{table} RENAME TO away_{table}")
-    yield
-    with connection.cursor() as cursor:
-        for table in tables:
-            cursor.execute(f"ALTER TABLE away_{table} RENAME TO openedx_webhooks_{table}")
-
-
-def test_without_tables_the_plugin_behaves_as_unconfigured(not_migrated, caplog, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setattr(subscriptions, "_told_to_migrate", False)
-    with transaction.atomic():
-        log_in()
-        subscriptions.invalidate()
-        log_in()
-    assert caplog.text.count(subscriptions.MIGRATE) == 1

@@ -8,10 +8,10 @@ import time
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from openedx_webhooks.deliveries import engine
-from openedx_webhooks.models import Delivery
+from openedx_webhooks.models import Delivery, tables
 
 A_DAY = 86400.0
 WAIT_FOR_SLOT = 0.5
@@ -45,6 +45,8 @@ class Command(BaseCommand):
             self._once(stop)
 
     def _once(self, stop: threading.Event) -> None:
+        if not engine.is_migrated():
+            raise CommandError(tables.MIGRATE)
         while (tally := engine.drain(seconds=A_DAY, stop=stop.is_set)) is None and not stop.is_set():
             time.sleep(WAIT_FOR_SLOT)
         waiting = Delivery.objects.filter(status__in=[Delivery.Status.PENDING, Delivery.Status.LEASED]).count()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from openedx_webhooks.deliveries import purge
+from openedx_webhooks.models import Attempt, Delivery, Event, FilterCall, LernitoOrder, tables
 
 
 class Command(BaseCommand):
@@ -24,6 +25,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Delete, and print how many rows of each kind."""
+        if tables.missing(Attempt, Delivery, Event, FilterCall, LernitoOrder):
+            raise CommandError(tables.MIGRATE)
         counts = purge.purge_all(days=options["days"], dry_run=options["dry_run"])
         for kind in purge.KINDS:
             self.stdout.write(f"{counts[kind]} {kind} {'would be deleted' if options['dry_run'] else 'deleted'}")
