@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
-from django.db import connections, models
+from django.db import connections, models, transaction
 from django.db.models.signals import post_delete
 from django.dispatch import receiver
 from django.utils import timezone
@@ -19,7 +20,7 @@ from openedx_webhooks.data import Encoding
 from openedx_webhooks.egress import policy
 from openedx_webhooks.exceptions import WebhooksError
 from openedx_webhooks.models import lines
-from openedx_webhooks.models.clock import execute, utc_now_sql
+from openedx_webhooks.models.clock import execute, fetch, utc_now_sql
 
 MIN_TIMEOUT, MAX_TIMEOUT = 0.1, 60.0
 """Seconds; what ``OPENEDX_WEBHOOKS_TIMEOUT`` may be as well."""
@@ -154,17 +155,30 @@ def _problem(parse: Callable[[str], object], text: str | None) -> str:
 ENDED_AT_ONCE = 500
 """Deliveries that deleting a webhook ends itself: a person waits for it, and a paused one may have left a million."""
 
-_END_DELIVERIES = """
+_END = """
 UPDATE openedx_webhooks_delivery
    SET status = 'failed', reason = 'deleted', token = NULL, finished_at = {now}
- WHERE id IN (SELECT id FROM (SELECT id FROM openedx_webhooks_delivery
-                               WHERE webhook_id = %s AND status IN ('leased', 'pending')
-                               ORDER BY status LIMIT {limit}) some)
+ WHERE id IN ({ids}) AND status IN ('leased', 'pending')
 """
+_WAITING = (
+    "SELECT id FROM openedx_webhooks_delivery WHERE webhook_id = %s AND status IN ('leased', 'pending')"
+    " ORDER BY status LIMIT %s"
+)
 
 
 @receiver(post_delete, sender=Webhook, dispatch_uid="openedx_webhooks.end_deliveries")
-def _end_deliveries(instance: Webhook, using: str, **_signal: Any) -> None:
-    """Fail what waits for a deleted webhook, leased ones first; ``deliveries.expiry`` ends what is left."""
+def _end_deliveries_later(instance: Webhook, using: str, **_signal: Any) -> None:
+    """Have what waits for a deleted webhook ended after the commit: events go on being written beside the deletion."""
+    transaction.on_commit(partial(_end_deliveries, instance.pk, using), using=using, robust=True)
+
+
+def _end_deliveries(webhook_id: int, using: str) -> None:
+    """Fail what waits for a webhook, leased ones first; ``deliveries.expiry`` ends what is left.
+
+    A plain read, then an UPDATE by primary key, as the engine does it: one statement that seeks by the index would
+    lock its gaps, and the INSERTs of learners' requests wait for them or deadlock.
+    """
     connection = connections[using]
-    execute(connection, _END_DELIVERIES.format(now=utc_now_sql(connection), limit=ENDED_AT_ONCE), [instance.pk])
+    ids = [row[0] for row in fetch(connection, _WAITING, [webhook_id, ENDED_AT_ONCE])]
+    if ids:
+        execute(connection, _END.format(now=utc_now_sql(connection), ids=", ".join(map(str, sorted(ids)))))

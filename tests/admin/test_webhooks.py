@@ -243,12 +243,13 @@ def test_a_test_event_by_button(browser, webhook):
     assert Delivery.objects.count() == 1
 
 
-def test_deleting_in_the_admin_ends_what_waits(browser, webhook, make_delivery):
+def test_deleting_in_the_admin_ends_what_waits(browser, webhook, make_delivery, django_capture_on_commit_callbacks):
     make_delivery()
 
-    browser.post(
-        reverse(LIST), {"action": "delete_selected", "_selected_action": [webhook.pk], "post": "yes"}, follow=True
-    )
+    with django_capture_on_commit_callbacks(execute=True):
+        browser.post(
+            reverse(LIST), {"action": "delete_selected", "_selected_action": [webhook.pk], "post": "yes"}, follow=True
+        )
 
     assert not Webhook.objects.exists()
     assert [(row.status, row.reason) for row in Delivery.objects.all()] == [("failed", "deleted")]

@@ -116,7 +116,7 @@ def deliveries(webhook, *statuses):
 
 
 @pytest.mark.parametrize("how", ["row", "queryset"])
-def test_deleting_ends_what_waits_and_leaves_the_log(how, django_assert_num_queries):
+def test_deleting_ends_what_waits_and_leaves_the_log(how, django_capture_on_commit_callbacks):
     gone = Webhook.objects.create(event="*", webhook_url=URL)
     other = Webhook.objects.create(event="*", webhook_url=URL)
     WebhookHealth.objects.create(webhook=gone)
@@ -124,10 +124,11 @@ def test_deleting_ends_what_waits_and_leaves_the_log(how, django_assert_num_quer
     finished = deliveries(gone, "delivered", "failed")
     others = deliveries(other, "pending")
 
-    if how == "row":
-        gone.delete()
-    else:
-        Webhook.objects.filter(pk=gone.pk).delete()
+    with django_capture_on_commit_callbacks(execute=True):
+        if how == "row":
+            gone.delete()
+        else:
+            Webhook.objects.filter(pk=gone.pk).delete()
 
     rows = Delivery.objects.in_bulk()
     assert {(rows[pk].status, rows[pk].reason, rows[pk].token) for pk in ended} == {("failed", "deleted", None)}
@@ -138,24 +139,30 @@ def test_deleting_ends_what_waits_and_leaves_the_log(how, django_assert_num_quer
     assert not WebhookHealth.objects.exists()
 
 
-def test_what_waits_ends_in_one_statement(django_assert_max_num_queries):
+def test_a_deletion_itself_touches_no_delivery(django_assert_max_num_queries, django_capture_on_commit_callbacks):
+    """What it locked would be locked until the commit of whoever deletes, and events are written meanwhile."""
     webhook = Webhook.objects.create(event="*", webhook_url=URL)
     deliveries(webhook, *["pending"] * 30)
 
-    with django_assert_max_num_queries(4) as queries:
+    with django_capture_on_commit_callbacks() as callbacks, django_assert_max_num_queries(4) as deletion:
         webhook.delete()
+    with django_assert_max_num_queries(2) as after:
+        for callback in callbacks:
+            callback()
 
-    assert sum("UPDATE" in query["sql"] for query in queries.captured_queries) == 1
+    assert not any("openedx_webhooks_delivery" in query["sql"] for query in deletion.captured_queries)
+    assert [query["sql"].split()[0] for query in after.captured_queries] == ["SELECT", "UPDATE"]
 
 
-def test_deleting_ends_a_piece_and_leaves_the_rest_to_the_drains(monkeypatch):
+def test_deleting_ends_a_piece_and_leaves_the_rest_to_the_drains(monkeypatch, django_capture_on_commit_callbacks):
     """Who deletes a webhook that was paused for a month waits for one piece, not for a million rows."""
     monkeypatch.setattr(webhooks, "ENDED_AT_ONCE", 3)
     monkeypatch.setattr(expiry, "_next_look", 0.0)
     webhook = Webhook.objects.create(event="*", webhook_url=URL)
     *waiting, leased = deliveries(webhook, *["pending"] * 4, "leased")
 
-    webhook.delete()
+    with django_capture_on_commit_callbacks(execute=True):
+        webhook.delete()
 
     rows = Delivery.objects.in_bulk()
     assert rows[leased].status == "failed"

@@ -78,7 +78,69 @@ def test_an_open_request_does_not_keep_the_webhook_from_being_saved() -> None:
     assert saved.is_set()
 
 
-@pytest.mark.parametrize("isolation", ["REPEATABLE READ", "READ COMMITTED"])
+def isolate(level: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET SESSION TRANSACTION ISOLATION LEVEL {level}")
+        cursor.execute("SET SESSION innodb_lock_wait_timeout = 1")
+
+
+LEVELS = pytest.mark.parametrize("isolation", ["REPEATABLE READ", "READ COMMITTED"])
+
+
+@LEVELS
+def test_a_learner_does_not_wait_for_whoever_deletes_a_webhook(isolation: str) -> None:
+    """A page of the admin that has deleted a webhook, for which much waits, and is not yet through."""
+    gone, other = (Webhook.objects.create(event="*", webhook_url=URL) for _ in range(2))
+    for number in range(50):
+        log_in(number)
+    deleted, release = threading.Event(), threading.Event()
+
+    def delete() -> None:
+        isolate(isolation)
+        with transaction.atomic():
+            Webhook.objects.get(pk=gone.pk).delete()
+            deleted.set()
+            release.wait(30)
+
+    deleting = in_thread(delete)
+    assert deleted.wait(10)
+    isolate(isolation)
+    with transaction.atomic():
+        log_in(50)
+    release.set()
+    deleting.join()
+    assert Event.objects.count() == 51
+    assert Delivery.objects.filter(webhook=other, status="pending").count() == 51
+    ended = Delivery.objects.filter(webhook_id=gone.pk, status="failed", reason="deleted")
+    assert ended.count() >= 50
+
+
+@LEVELS
+def test_deletions_beside_emissions_never_break_a_request(isolation: str, caplog: pytest.LogCaptureFixture) -> None:
+    gone = [Webhook.objects.create(event="*", webhook_url=URL) for _ in range(20)]
+    for number in range(20):
+        log_in(number)
+    subscriptions.refresh()
+
+    def emit() -> None:
+        isolate(isolation)
+        for number in range(100):
+            with transaction.atomic():
+                log_in(number)
+                log_in(number)
+
+    def delete() -> None:
+        isolate(isolation)
+        for webhook in gone:
+            webhook.delete()
+
+    for thread in [in_thread(emit), in_thread(emit), in_thread(delete)]:
+        thread.join()
+    assert "was not recorded" not in caplog.text
+    assert not Webhook.objects.exists()
+
+
+@LEVELS
 def test_claims_beside_emissions_never_claim_twice_and_never_break_a_request(isolation: str) -> None:
     for number in range(20):
         Webhook.objects.create(event="*", webhook_url=URL, description=str(number))
@@ -87,8 +149,7 @@ def test_claims_beside_emissions_never_claim_twice_and_never_break_a_request(iso
     claimed: list[int] = []
 
     def emit() -> None:
-        with connection.cursor() as cursor:
-            cursor.execute(f"SET SESSION TRANSACTION ISOLATION LEVEL {isolation}")
+        isolate(isolation)
         for number in range(100):
             with transaction.atomic():
                 log_in(number)
