@@ -8,6 +8,7 @@ A function that switches, pauses, resumes, rotates or tests raises ``Webhook.Doe
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from enum import StrEnum
 
@@ -70,7 +71,7 @@ def state_of(webhook: Webhook) -> State:
 
 def set_enabled(webhook_id: int, *, enabled: bool) -> None:
     """Switch a webhook on or off. What waited for it goes out once it is on."""
-    with transaction.atomic():
+    with _transaction():
         webhook = Webhook.objects.select_for_update().get(pk=webhook_id)
         webhook.enabled = enabled
         webhook.save(update_fields=["enabled", "modified"])
@@ -85,7 +86,7 @@ def pause_webhook(webhook_id: int, reason: str) -> None:
     ``reason`` is a sentence for a person, cut to 255 characters. A webhook that is paused already keeps the time
     it was paused at.
     """
-    with transaction.atomic():
+    with _transaction():
         Webhook.objects.select_for_update().get(pk=webhook_id)
         health, _ = WebhookHealth.objects.get_or_create(webhook_id=webhook_id)
         health.paused_at = health.paused_at or timezone.now()
@@ -95,7 +96,7 @@ def pause_webhook(webhook_id: int, reason: str) -> None:
 
 def resume_webhook(webhook_id: int) -> None:
     """Let a paused webhook's deliveries go out again, in order."""
-    with transaction.atomic():
+    with _transaction():
         Webhook.objects.select_for_update().get(pk=webhook_id)
         WebhookHealth.objects.filter(pk=webhook_id).update(paused_at=None, pause_reason="", hold_until=None)
         _give_time_again(webhook_id)
@@ -115,7 +116,7 @@ def rotate_secret(webhook_id: int) -> str:
 
     A secret that was previous already signs no longer: two are enough for a receiver to change over.
     """
-    with transaction.atomic():
+    with _transaction():
         webhook = Webhook.objects.select_for_update().get(pk=webhook_id)
         webhook.previous_secret = webhook.secret or None
         webhook.previous_secret_until = timezone.now() + ROTATION if webhook.secret else None
@@ -152,6 +153,11 @@ def send_test_event(webhook_id: int) -> str | None:
     return entry.name
 
 
+def _transaction() -> AbstractContextManager[None]:
+    """Return a transaction of the database that holds our tables, which need not be the default one."""
+    return transaction.atomic(using=router.db_for_write(Webhook))
+
+
 def _give_time_again(webhook_id: int) -> None:
     # Else DISABLE_AFTER, counted from the first failure long ago, would pause it again at the next one. It goes
     # on counting as failing, so that it is probed with one delivery before the whole backlog goes out.
@@ -159,7 +165,7 @@ def _give_time_again(webhook_id: int) -> None:
 
 
 def _wake_up() -> None:
-    transaction.on_commit(wakeup.notify, robust=True)
+    transaction.on_commit(wakeup.notify, using=router.db_for_write(Webhook), robust=True)
 
 
 def waiting(webhook_ids: Iterable[int], *, limit: int = 1000) -> dict[int, int]:

@@ -11,6 +11,8 @@ from typing import Any
 
 import hypothesis
 import pytest
+from django.db import DEFAULT_DB_ALIAS, connections, router
+from django.db.models import Model
 from openedx_events.learning.data import UserData
 from openedx_events.tooling import OpenEdxPublicSignal
 
@@ -66,6 +68,24 @@ def make_signal() -> Iterator[Callable[..., OpenEdxPublicSignal]]:
     OpenEdxPublicSignal.instances[:] = instances
     OpenEdxPublicSignal._mapping.clear()
     OpenEdxPublicSignal._mapping.update(mapping)
+
+
+@pytest.fixture
+def outbox_elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Route our tables over a second connection, as if they were in another database; return its alias."""
+    alias = "outbox"
+
+    class Router:
+        def db_for_write(self, model: type[Model], **hints: Any) -> str | None:
+            return alias if model._meta.app_label == "openedx_webhooks" else None
+
+        db_for_read = db_for_write
+
+    monkeypatch.setattr(router, "routers", [Router()])
+    monkeypatch.setitem(connections.databases, alias, connections[DEFAULT_DB_ALIAS].settings_dict)
+    yield alias
+    connections[alias].close()
+    del connections[alias]
 
 
 def missing_services() -> list[str]:

@@ -4,7 +4,7 @@ import json
 from datetime import timedelta
 
 import pytest
-from django.db import transaction
+from django.db import connections, transaction
 from django.utils import timezone
 
 from openedx_webhooks import api, signing, wakeup
@@ -159,6 +159,32 @@ def test_rotation_of_a_row_without_secret_has_no_previous_one(webhook):
     webhook.refresh_from_db()
     assert webhook.secret
     assert (webhook.previous_secret, webhook.previous_secret_until) == (None, None)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda pk: api.pause_webhook(pk, "why"),
+        api.resume_webhook,
+        api.rotate_secret,
+        lambda pk: api.set_enabled(pk, enabled=True),
+    ],
+)
+def test_a_change_is_whole_where_our_tables_are_not_in_the_default_database(call, webhook, outbox_elsewhere):
+    connection, statements = connections[outbox_elsewhere], []
+    connection.connect()  # Django's tests know the aliases of the settings alone
+    WebhookHealth.objects.create(webhook_id=webhook.pk, failing_since=LONG_AGO)
+
+    def note(execute, sql, params, many, context):
+        statements.append((sql.split()[0], connection.in_atomic_block))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(note):
+        call(webhook.pk)
+
+    assert "UPDATE" in dict(statements)
+    assert all(whole for kind, whole in statements if kind in ("SELECT", "UPDATE"))
 
 
 @pytest.mark.parametrize(
