@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.core.checks import CheckMessage, Warning, register  # noqa: A004
-from django.db import connections, router
+from django.db import DEFAULT_DB_ALIAS, connections, router
 
 from openedx_webhooks import app_settings
 from openedx_webhooks.egress.policy import AllowedNetworks
@@ -20,6 +20,7 @@ from openedx_webhooks.models.clock import SUPPORTED
 W001_SETTING = "openedx_webhooks.W001"
 W002_NETWORK = "openedx_webhooks.W002"
 W003_DATABASE = "openedx_webhooks.W003"
+W004_ELSEWHERE = "openedx_webhooks.W004"
 
 
 @register
@@ -30,18 +31,31 @@ def check_settings(**_kwargs: Any) -> list[CheckMessage]:
 
 @register
 def check_database(**_kwargs: Any) -> list[CheckMessage]:
-    """Warn where the outbox lies in a database whose clock and locks this package does not know."""
+    """Warn where the outbox lies in a database that is not known to us, or not the one in which the platform works."""
     alias = router.db_for_write(Delivery)
+    return [*_unknown_database(alias), *_outbox_elsewhere(alias)]
+
+
+def _unknown_database(alias: str) -> Iterator[CheckMessage]:
+    """Warn of a database whose clock and locks this package does not know."""
     vendor = connections[alias].vendor
-    if vendor in SUPPORTED:
-        return []
-    return [
-        Warning(
+    if vendor not in SUPPORTED:
+        yield Warning(
             f"The database {alias!r} is {vendor}; openedx_webhooks delivers from MySQL, MariaDB and SQLite.",
-            hint="Route the app openedx_webhooks to a database of one of these.",
+            hint="Nothing can be recorded or delivered here: Open edX itself is made for MySQL.",
             id=W003_DATABASE,
         )
-    ]
+
+
+def _outbox_elsewhere(alias: str) -> Iterator[CheckMessage]:
+    """Warn of an outbox that the platform's transactions do not reach."""
+    if alias != DEFAULT_DB_ALIAS:
+        yield Warning(
+            f"The outbox of openedx_webhooks is in the database {alias!r}, and the platform works in"
+            f" {DEFAULT_DB_ALIAS!r}: events of work that is rolled back are sent all the same.",
+            hint="Take the app openedx_webhooks out of DATABASE_ROUTERS.",
+            id=W004_ELSEWHERE,
+        )
 
 
 def _unusable_settings() -> Iterator[CheckMessage]:

@@ -94,6 +94,24 @@ def test_another_database_is_named(monkeypatch):
     assert "postgresql" in message.msg
 
 
+def test_no_hint_leads_to_an_outbox_in_another_database(monkeypatch):
+    """It would break the first promise: what the platform rolls back is not rolled back there."""
+    monkeypatch.setattr(type(connections[DEFAULT_DB_ALIAS]), "vendor", "postgresql")
+
+    (message,) = checks.check_database()
+
+    assert "route" not in message.hint.lower()
+
+
+def test_an_outbox_in_another_database_is_named(outbox_elsewhere):
+    (message,) = ours()
+
+    assert message.id == checks.W004_ELSEWHERE
+    assert f"'{outbox_elsewhere}'" in message.msg
+    assert "rolled back" in message.msg
+    assert "DATABASE_ROUTERS" in message.hint
+
+
 @pytest.mark.django_db
 def test_a_wrong_value_does_not_stop_a_command(capsys):
     with override_settings(OPENEDX_WEBHOOKS_TIMEOUT="soon"):
