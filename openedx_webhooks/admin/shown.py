@@ -30,6 +30,8 @@ REQUEST_HEADERS = frozenset(
     }
 )
 """Headers of a request whose value is shown. All others are the operator's own: credentials more often than not."""
+LOCATIONS = frozenset({"content-location", "location"})
+"""Headers of a response whose value is a URL, of which the path may be a credential."""
 HIDDEN = "••••••••"
 _FORMS = (Encoding.FORM, Encoding.LEGACY_FORM)
 
@@ -51,7 +53,7 @@ class ShownAttempt:
 
 
 def attempt(row: Attempt, url: Callable[[str], str] = str) -> ShownAttempt:
-    """Return an attempt without what its receiver meant to be kept secret, its URL as ``url`` shows it."""
+    """Return an attempt without what its receiver meant to be kept secret, its URLs as ``url`` shows them."""
     return ShownAttempt(
         number=row.number,
         started_at=row.started_at,
@@ -60,19 +62,24 @@ def attempt(row: Attempt, url: Callable[[str], str] = str) -> ShownAttempt:
         status=row.status,
         kind="delivered" if row.status is not None and 200 <= row.status < 300 else "failed",
         error=row.error,
-        response_headers=headers(row.response_headers),
+        response_headers=headers(row.response_headers, url=url),
         response_body=pretty(row.response_body),
     )
 
 
-def headers(text: str, shown: Container[str] | None = None) -> str:
-    """Return ``Name: value`` lines with the values hidden that are credentials, or that are not in ``shown``."""
-    return "\n".join(_header(line, shown) for line in text.splitlines())
+def headers(text: str, shown: Container[str] | None = None, url: Callable[[str], str] = str) -> str:
+    """Return ``Name: value`` lines with the values hidden that are credentials, or that are not in ``shown``.
+
+    Values that are URLs are as ``url`` shows them.
+    """
+    return "\n".join(_header(line, shown, url) for line in text.splitlines())
 
 
-def _header(line: str, shown: Container[str] | None) -> str:
-    name, colon, _value = line.partition(":")
+def _header(line: str, shown: Container[str] | None, url: Callable[[str], str]) -> str:
+    name, colon, value = line.partition(":")
     key = name.strip().lower()
+    if colon and key in LOCATIONS:
+        return f"{name}: {url(value.strip())}"
     hidden = is_credential(key) or (shown is not None and key not in shown)
     return f"{name}: {HIDDEN}" if colon and hidden else line
 

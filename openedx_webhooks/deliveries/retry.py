@@ -6,10 +6,12 @@ Source: Standard Webhooks 1.0.0, "Operational considerations": 2xx is success, 4
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
 
 from openedx_webhooks.data import Failure, Outcome
 
@@ -23,6 +25,7 @@ JITTER = 0.1
 """The share of a delay that chance may add; never earlier than the schedule says."""
 LONGEST_HOLD = 3600.0
 """Seconds; a ``Retry-After`` holds back the whole webhook for at most this long."""
+_HOST = re.compile(r"[\w.:\[\]-]+")
 _PARKING = frozenset({Failure.ADDRESS, Failure.URL, Failure.CONFIGURATION})
 
 
@@ -91,9 +94,25 @@ def describe(outcome: Outcome) -> str:
         return outcome.detail or str(outcome.failure)
     status = outcome.reply.status
     if 300 <= status < 400:
-        target = outcome.reply.headers.get("location", "")
-        return f"Answered {status}, a redirect to {target or 'nowhere'}; redirects are not followed."
+        target = _destination(outcome.reply.headers.get("location", ""))
+        return f"Answered {status}, a redirect to {target}; redirects are not followed."
     return f"Answered {status}."
+
+
+def _destination(location: str) -> str:
+    """Return where a redirect leads, by scheme and host alone: its path may be a credential, as the webhook's is."""
+    if not location:
+        return "nowhere"
+    try:
+        scheme, netloc, *_ = urlsplit(location)
+    except ValueError:
+        return "what is no URL"
+    host = netloc.rpartition("@")[2]
+    if not host:
+        return "another path"
+    if not _HOST.fullmatch(host):
+        return "what is no URL"
+    return f"{scheme}://{host}" if scheme else host
 
 
 def retry_after(outcome: Outcome) -> float:

@@ -77,6 +77,20 @@ def test_deliveries_show_urls_to_those_who_may_change_webhooks(
     assert "path-token" in text(browser.get(page("delivery", delivery)))
 
 
+def test_where_an_answer_leads_is_shown_to_those_who_may_change_webhooks(
+    browser_with, browser, rows, make_delivery, make_attempt
+):
+    delivery = make_delivery("failed", to=rows["webhook"])
+    leads = "https://elsewhere.example.com/services/T0/path-token"
+    make_attempt(delivery, status=302, response_headers=f"location: {leads}\nContent-Location: {leads}\nx-a: 1")
+
+    seen = text(browser_with("view_delivery").get(page("delivery", delivery)))
+
+    assert "location: elsewhere.example.com Content-Location: elsewhere.example.com x-a: 1" in seen
+    assert "path-token" not in seen
+    assert f"location: {leads}" in text(browser.get(page("delivery", delivery)))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_headers_that_cannot_be_parsed_are_no_error_page(browser_with, rows, kind):
     type(rows[kind]).objects.update(headers="no colon hunter2")

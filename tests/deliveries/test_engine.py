@@ -87,7 +87,7 @@ def test_a_row_that_the_published_package_wrote_gets_a_secret(receiver: Receiver
         (500, 500, "Answered 500."),
         (404, 404, "Answered 404."),
         (Answer(status=302, headers={"Location": "http://169.254.169.254/"}), 302,
-         "Answered 302, a redirect to http://169.254.169.254/; redirects are not followed."),
+         "Answered 302, a redirect to http://169.254.169.254; redirects are not followed."),
         (GARBAGE, None, None),
         (CLOSE, None, None),
         (HANG, None, None),

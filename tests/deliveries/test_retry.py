@@ -40,6 +40,26 @@ def test_everything_else_is_retried_by_the_schedule_and_then_failed(status: int)
     assert str(status) in first.error
 
 
+@pytest.mark.parametrize(
+    ("location", "named"),
+    [
+        ("https://hooks.example.com/services/T0/s3cr3t?key=s3cr3t#s3cr3t", "https://hooks.example.com"),
+        ("http://ada:s3cr3t@example.com:8080/", "http://example.com:8080"),
+        ("http://[2001:db8::1]:8080/s3cr3t", "http://[2001:db8::1]:8080"),
+        ("//example.com/s3cr3t", "example.com"),
+        ("/services/s3cr3t", "another path"),
+        ("s3cr3t", "another path"),
+        ("https://example.com\\s3cr3t", "what is no URL"),
+        ("https://[s3cr3t", "what is no URL"),
+        ("", "nowhere"),
+    ],
+)
+def test_of_a_redirect_the_host_alone_is_written_down(location: str, named: str) -> None:
+    """The path of a URL is a credential more often than not, and whoever may look at deliveries reads the error."""
+    verdict = retry.judge(answered(302, location=location), 1, SCHEDULE, 0.0)
+    assert verdict.error == f"Answered 302, a redirect to {named}; redirects are not followed."
+
+
 def test_410_is_for_good() -> None:
     verdict = retry.judge(answered(410), 1, SCHEDULE, 0.0)
     assert (verdict.status, verdict.reason) == ("failed", "gone")
