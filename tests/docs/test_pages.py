@@ -23,6 +23,7 @@ from openedx_webhooks.data import Failure
 from openedx_webhooks.deliveries import claim, engine, outbox, retry, rooms, slot
 from openedx_webhooks.egress import resolver
 from openedx_webhooks.lernito import enrollment, serializers
+from openedx_webhooks.management.commands import webhooks_deliver
 from openedx_webhooks.models import lines
 from openedx_webhooks.payloads import formats, truncation
 from openedx_webhooks.settings import common
@@ -219,6 +220,8 @@ NUMBERS: list[tuple[str, str, float, str]] = [
     ("how-tos/lernito", "A list of up to {} course ids", app_settings.LERNITO_MAX_COURSES.default, ""),
     ("how-tos/receive", "For {} hours both secrets sign", api.ROTATION.total_seconds() / 3600, ""),
     ("how-tos/without-celery", "is replaced within {} seconds", slot.LEASE, ""),
+    ("how-tos/without-celery", "has been delivering for {} seconds", webhooks_deliver.PATIENCE, ""),
+    ("references/commands", "waits for at most {} seconds", webhooks_deliver.PATIENCE, ""),
     ("references/headers", "at most {},", lines.MAX_HEADERS, ""),
     ("references/headers", "up to {} characters", lines.MAX_HEADER, ""),
     ("references/replies", "and {} levels", replies.MAX_DEPTH, ""),

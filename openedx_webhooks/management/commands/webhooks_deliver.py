@@ -16,6 +16,8 @@ from openedx_webhooks.models import Delivery, tables
 A_DAY = 86400.0
 WAIT_FOR_SLOT = 0.5
 """Seconds between two tries while another drain of the site is at work."""
+PATIENCE = 5.0
+"""Seconds after which ``--once`` leaves it to that drain: from cron, one process more would wait each minute."""
 
 
 class Command(BaseCommand):
@@ -47,8 +49,12 @@ class Command(BaseCommand):
     def _once(self, stop: threading.Event) -> None:
         if not engine.is_migrated():
             raise CommandError(tables.MIGRATE)
+        until = time.monotonic() + PATIENCE
         while (tally := engine.drain(seconds=A_DAY, stop=stop.is_set)) is None and not stop.is_set():
-            time.sleep(WAIT_FOR_SLOT)
+            if time.monotonic() >= until:
+                self.stdout.write("Another process is delivering; it has been told to look again.")
+                break
+            stop.wait(WAIT_FOR_SLOT)
         waiting = Delivery.objects.filter(status__in=[Delivery.Status.PENDING, Delivery.Status.LEASED]).count()
         delivered, failed = (tally.delivered, tally.failed) if tally else (0, 0)
         self.stdout.write(f"{delivered} delivered, {failed} failed, {waiting} pending")
