@@ -130,7 +130,7 @@ class WebfilterAdmin(Configured):
     def save_model(self, request: HttpRequest, obj: Webfilter, form: Any, change: bool) -> None:  # noqa: FBT001
         """Save, warn where the address would be refused, and say when the change is live."""
         # Before the row is written and locked: a name may take its time.
-        refusal = egress.refusal_of(obj.webhook_url, app_settings.ALLOWED_NETWORKS(), LOOK_UP)
+        refusal = egress.refusal_of(obj.webhook_url, app_settings.ALLOWED_NETWORKS(), LOOK_UP, app_settings.PROXY())
         if isinstance(refusal, AddressRefused):
             messages.warning(request, _("Saved, but nothing is asked yet: %s") % refusal)
         super().save_model(request, obj, form, change)

@@ -166,7 +166,7 @@ class WebhookAdmin(Configured):
     def save_model(self, request: HttpRequest, obj: Webhook, form: Any, change: bool) -> None:  # noqa: FBT001
         """Save, warn where the address would be refused, and say when the change is live."""
         # Before the row is written and locked: a name may take its time.
-        refusal = egress.refusal_of(obj.webhook_url, app_settings.ALLOWED_NETWORKS(), LOOK_UP)
+        refusal = egress.refusal_of(obj.webhook_url, app_settings.ALLOWED_NETWORKS(), LOOK_UP, app_settings.PROXY())
         if isinstance(refusal, AddressRefused):
             messages.warning(request, _("Saved, but nothing is sent yet: %s") % refusal)
         super().save_model(request, obj, form, change)
@@ -308,7 +308,8 @@ def _refused(webhooks: Iterable[Webhook]) -> list[tuple[Webhook, str]]:
     What deliveries found is known; rows never tried, such as those from before an upgrade, are looked up for
     as long as ``LOOK_UP_LIST`` lasts.
     """
-    until, allowed = time.monotonic() + LOOK_UP_LIST, app_settings.ALLOWED_NETWORKS()
+    until = time.monotonic() + LOOK_UP_LIST
+    allowed, proxy = app_settings.ALLOWED_NETWORKS(), app_settings.PROXY()
     found = []
     for webhook in webhooks:
         health = getattr(webhook, "health", None)
@@ -316,7 +317,7 @@ def _refused(webhooks: Iterable[Webhook]) -> list[tuple[Webhook, str]]:
         if health is not None and health.refused_at:
             found.append((webhook, health.refusal))
         elif health is None and left > 0:
-            refusal = egress.refusal_of(webhook.webhook_url, allowed, left)
+            refusal = egress.refusal_of(webhook.webhook_url, allowed, left, proxy)
             if refusal is not None:
                 found.append((webhook, str(refusal)))
     return found

@@ -34,20 +34,21 @@ def sockets_to_be_had(most: int) -> int:
     return most if limit == resource.RLIM_INFINITY else min(most, max((limit - used) // 2, 16))
 
 
-def refusal_of(url: str, allowed_networks: Sequence[str], timeout: float = 2.0) -> AddressRefused | InvalidURL | None:
+def refusal_of(
+    url: str, allowed_networks: Sequence[str], timeout: float = 2.0, proxy: str | None = None
+) -> AddressRefused | InvalidURL | None:
     """Return why the URL would be refused from here and now, or None where it would not.
 
     For a warning on save. A name that cannot be looked up within ``timeout`` seconds gives None: DNS may differ
-    where one saves.
+    where one saves. With a ``proxy`` no name is looked up: it resolves others than we do.
     """
     from openedx_webhooks.egress import policy, resolver  # noqa: PLC0415 - importing the room must stay light
 
     allowed = policy.AllowedNetworks.usable(allowed_networks)[0]
     try:
         target = policy.parse_url(url)
-        if target.is_literal:
-            policy.judge(target, target.host, allowed)
-        else:
+        policy.judge_unresolved(target, allowed, by_proxy=bool(proxy))
+        if not target.is_literal and not proxy:
             addresses = resolver.shared().resolve(target.host, target.port, time.monotonic() + timeout)
             resolver.permitted(target.host, addresses, allowed)
     except (AddressRefused, InvalidURL) as refusal:

@@ -102,6 +102,17 @@ def test_an_allowed_address_is_saved_without_a_warning(browser):
     assert not any("refused" in message for message in messages(response))
 
 
+@override_settings(OPENEDX_WEBHOOKS_PROXY="http://proxy.example.com:3128")
+def test_behind_a_proxy_the_pages_warn_of_what_deliveries_refuse(browser):
+    """No name is looked up then; a metadata service's is refused by itself."""
+    response = add(browser, webhook_url="http://metadata.google.internal/")
+
+    assert any("'metadata.google.internal'" in message for message in messages(response))
+    assert [row.webhook_url for row, _ in browser.get(reverse(LIST)).context["refused"]] == [
+        "http://metadata.google.internal/"
+    ]
+
+
 @pytest.mark.parametrize(
     ("typed", "before", "chosen", "saved"),
     [

@@ -216,3 +216,21 @@ def test_refusal_of_is_silent_where_all_is_well_or_unknown(dns: DNS) -> None:
     assert refusal_of("http://unknown.test/", (), timeout=5) is None
     assert refusal_of("http://hanging.test/", (), timeout=0.1) is None
     assert refusal_of("http://127.0.0.1/", ["127.0.0.1"], timeout=5) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "refused"),
+    [
+        ("http://inside.test/", False),
+        ("http://metadata.google.internal/", True),
+        ("http://localhost/", True),
+        ("http://10.0.0.1/", True),
+        ("http://8.8.8.8/", False),
+    ],
+)
+def test_refusal_of_with_a_proxy_judges_as_deliveries_are_judged(dns: DNS, url: str, refused: bool) -> None:
+    """The proxy looks names up, and may see another address than we do."""
+    dns.say("inside.test", ["10.0.0.1"])
+    refusal = refusal_of(url, (), timeout=5, proxy="http://proxy.test:3128")
+    assert isinstance(refusal, AddressRefused) is refused
+    assert dns.asked == []
