@@ -85,15 +85,26 @@ def _header(line: str, shown: Container[str] | None, url: Callable[[str], str]) 
 
 
 def body(event: Event | None, encoding: str) -> str:
-    """Return the body that a delivery sends, spread over lines; the bytes themselves stay as they are."""
+    """Return the body that a delivery sends, spread over lines; the bytes themselves stay as they are.
+
+    Where the bodies cannot be read, which fails a delivery as unreadable, this is the text that the row holds.
+    """
     if event is None:
         return ""
-    text = event.body
-    if encoding != Encoding.DEFAULT:
-        text = json.loads(event.other_bodies or "{}").get(encoding, "")
+    text = event.body if encoding == Encoding.DEFAULT else _other_body(event, encoding)
+    if text is None:
+        return event.other_bodies or ""
     if encoding in _FORMS:
         return "\n".join(f"{key} = {value}" for key, value in parse_qsl(text, keep_blank_values=True))
     return pretty(text)
+
+
+def _other_body(event: Event, encoding: str) -> str | None:
+    try:
+        text = json.loads(event.other_bodies or "{}").get(encoding, "")
+    except (AttributeError, RecursionError, ValueError):
+        return None
+    return text if isinstance(text, str) else None
 
 
 def pretty(text: str) -> str:

@@ -1,5 +1,6 @@
 """Deliveries in the admin: what is listed, how it is found, what a page shows, and sending again."""
 
+import html
 import re
 import uuid
 from datetime import timedelta
@@ -212,6 +213,19 @@ def test_a_form_body_is_shown_by_its_fields(browser, make_delivery):
     page = text(detail(browser, make_delivery(encoding="form")))
 
     assert "user_name = Ada é user_id = 3" in page
+
+
+@pytest.mark.parametrize("encoding", ["form", "cloudevents"])
+@pytest.mark.parametrize("stored", ["{broken", '["a list"]', '{"form": 5, "cloudevents": 5}', "[" * 100_000])
+def test_bodies_that_cannot_be_read_are_shown_as_they_are_stored(browser, make_delivery, encoding, stored):
+    delivery = make_delivery("failed", encoding=encoding, reason="unreadable")
+    Event.objects.update(other_bodies=stored)
+
+    response = detail(browser, delivery)
+
+    assert response.status_code == 200
+    assert stored in html.unescape(response.content.decode())
+    assert "The event cannot be read" in text(response)
 
 
 @pytest.mark.parametrize("status", ["delivered", "failed"])
