@@ -44,7 +44,8 @@ class State(StrEnum):
     PAUSED = "paused"
     """Paused by a person, or after DISABLE_AFTER of nothing but failure: events are recorded and parked."""
     REFUSED = "refused"
-    """The egress policy refuses its address: events are recorded and parked."""
+    """It cannot be called: the egress policy refuses its address, or its URL, secret or headers cannot be used. Events
+    are recorded and parked."""
     FAILING = "failing"
     """Its receiver does not accept at present: deliveries are retried."""
     LIVE = "live"

@@ -41,7 +41,7 @@ STATE_LABELS = {
     api.State.LIVE: gettext_lazy("Live"),
     api.State.OFF: gettext_lazy("Off"),
     api.State.PAUSED: gettext_lazy("Paused"),
-    api.State.REFUSED: gettext_lazy("Address refused"),
+    api.State.REFUSED: gettext_lazy("Cannot be called"),
     api.State.FAILING: gettext_lazy("Failing"),
 }
 

@@ -1,5 +1,6 @@
 """Webhooks in the admin: the form and its sentences, the list, the switches, and who may see what."""
 
+import html
 import re
 
 import pytest
@@ -189,7 +190,19 @@ def test_the_list_shows_state_and_what_waits_and_warns_of_refused_addresses(brow
     assert [row.pk for row, _ in response.context["refused"]] == [untried.pk, refused.pk]
     assert off.pk not in [row.pk for row, _ in response.context["refused"]]
     assert f"?webhook={refused.pk}&amp;status=parked" in page
-    assert "Address refused" in page
+    assert "Cannot be called" in page
+
+
+def test_a_webhook_whose_headers_cannot_be_used_is_not_said_to_have_a_refused_address(browser, webhook):
+    Webhook.objects.update(headers="no colon here")
+    sentence = "Line 1: write 'Name: value'. Correct the webhook."
+    WebhookHealth.objects.create(webhook=webhook, refused_at=timezone.now(), refusal=sentence)
+
+    for page in (browser.get(reverse(LIST)), browser.get(change_url(webhook))):
+        seen = html.unescape(text(page))
+        assert "Cannot be called" in seen
+        assert sentence in seen
+        assert "address" not in re.sub("<[^>]*>", "", seen.lower())
 
 
 def test_the_list_costs_the_same_with_many_webhooks(browser, webhook, django_assert_max_num_queries):
