@@ -245,5 +245,5 @@ _MEANINGS: tuple[tuple[type[Exception], Failure, str], ...] = (
     (aiohttp.ServerDisconnectedError, Failure.CONNECTION, NO_ANSWER),
     (aiohttp.ClientPayloadError, Failure.CONNECTION, CUT_OFF),
     (aiohttp.ClientHttpProxyError, Failure.CONNECTION, "The proxy refused: {error.status} {error.message}"),
-    (aiohttp.ClientResponseError, Failure.PROTOCOL, "The answer is not HTTP: {error.message}"),
+    (aiohttp.ClientResponseError, Failure.PROTOCOL, "The answer is not HTTP."),
 )
