@@ -46,4 +46,4 @@ class WebhooksConfig(AppConfig):
         filters.load_from_apps()
         pipelines.merge_into(settings)
         handlers.connect()
-        wakeup.register(runner=engine.run_for_ever, report=incident.note)
+        wakeup.register(runner=engine.run_for_ever, report=incident.record)

@@ -38,7 +38,7 @@ BROKER_PATIENCE = 1.0
 Runner = Callable[[threading.Event, threading.Event], object]
 """Drains in the calling thread: looks when the first event is set, which it clears; ends when the second is."""
 Reporter = Callable[[str, str], None]
-"""Takes the kind and the detail of a failure."""
+"""Takes the kind and the detail of a failure; called by the waker's thread, which may wait for it."""
 
 
 def dispatch() -> str:

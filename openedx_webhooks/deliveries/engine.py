@@ -22,7 +22,7 @@ from openedx_webhooks import app_settings, wakeup
 from openedx_webhooks.deliveries import due, notice, purge, slot
 from openedx_webhooks.deliveries.sql import engine_connection
 from openedx_webhooks.deliveries.stream import Stop, Stream, Tally
-from openedx_webhooks.models import Attempt, Delivery, DrainSlot, Event, Webhook, WebhookHealth, tables
+from openedx_webhooks.models import Attempt, Delivery, DrainSlot, Event, Webhook, WebhookHealth, incident, tables
 
 if TYPE_CHECKING:
     from openedx_webhooks.egress.concurrent import Sender
@@ -54,6 +54,7 @@ def drain(*, seconds: float = SLICE, stop: Stop = lambda: False, turn: str = "")
         notice.send(connection, paused)
     if tally is not None and not stop():
         purge.purge_some(connection)
+    incident.flush_or_log()
     return tally
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from collections import deque
 
-from django.db import models, router, transaction
+from django.db import Error, connections, models, router, transaction
 from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+from openedx_webhooks.models import tables
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,27 @@ def note(kind: str, detail: str) -> None:
     """
     log.error("openedx_webhooks: %s: %s", kind, detail)
     _noted.append((kind, detail))
+
+
+def record(kind: str, detail: str) -> None:
+    """Note a failure and write it at once: for a thread of our own, whose process may never read or drain anything.
+
+    Such as a Celery worker's first process, which sends the minute's wake-ups. It keeps no connection for it.
+    """
+    note(kind, detail)
+    flush_or_log()
+    connections.close_all()
+
+
+def flush_or_log() -> None:
+    """Flush; where the database does not take it, log that, because the caller has other work to do."""
+    try:
+        flush()
+    except Exception as error:  # noqa: BLE001  nothing of this is worth the caller's end
+        if isinstance(error, Error) and tables.missing(Incident):
+            tables.tell_to_migrate()
+        else:
+            log.warning("openedx_webhooks: incidents cannot be written now: %s", type(error).__name__)
 
 
 def flush() -> None:
