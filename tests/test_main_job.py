@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from celery import current_app
 from common.djangoapps.student.models import CourseEnrollment, Registration
 from django.core import management
 from django.test import Client
@@ -118,29 +121,44 @@ def test_changed_and_created_keep_their_id_on_every_attempt(learner: Client, rec
         assert len({request.body for request in got}) == 2
 
 
+@pytest.fixture
+def eager_celery() -> Iterator[None]:
+    """As in ``tutor dev``, which has no workers: a task that is sent runs at once, in the request."""
+    eager = current_app.conf.task_always_eager
+    current_app.conf.task_always_eager = True
+    yield
+    current_app.conf.task_always_eager = eager
+
+
 def test_where_celery_has_no_workers_a_thread_delivers_and_never_the_request(
-    learner: Client, receiver: Receiver, settings: Any
+    learner: Client, receiver: Receiver, settings: Any, eager_celery: None
 ) -> None:
-    """As in ``tutor dev``: the receiver sees the request only after the response was made."""
-    settings.OPENEDX_WEBHOOKS_DISPATCH = "thread"
+    """The learner has the response while the receiver still holds its answer back."""
+    settings.OPENEDX_WEBHOOKS_DISPATCH = "auto"
     Webhook.objects.create(event="SESSION_LOGIN_COMPLETED", webhook_url=receiver.url())
+    may_answer, answered = threading.Event(), threading.Event()
+
+    def hold(request: Any) -> int:
+        may_answer.wait(10)
+        answered.set()
+        return 200
+
+    receiver.answer(hold)
     log_in(learner)
+    assert not answered.is_set(), "the request waited for the receiver"
     (got,) = receiver.wait_for(1)
     assert types([got]) == [LOGGED_IN]
+    may_answer.set()
     wakeup.stop()
     assert Delivery.objects.get().status == "delivered"
 
 
-def test_dispatch_follows_celery(settings: Any) -> None:
-    from celery import current_app
+@pytest.mark.parametrize(("chosen", "drains"), [("auto", "celery"), ("none", "none")])
+def test_dispatch_follows_celery(chosen: str, drains: str, settings: Any) -> None:
+    settings.OPENEDX_WEBHOOKS_DISPATCH = chosen
+    assert wakeup.dispatch() == drains
 
+
+def test_dispatch_is_a_thread_where_celery_is_eager(settings: Any, eager_celery: None) -> None:
     settings.OPENEDX_WEBHOOKS_DISPATCH = "auto"
-    assert wakeup.dispatch() == "celery"
-    eager = current_app.conf.task_always_eager
-    try:
-        current_app.conf.task_always_eager = True
-        assert wakeup.dispatch() == "thread"
-    finally:
-        current_app.conf.task_always_eager = eager
-    settings.OPENEDX_WEBHOOKS_DISPATCH = "none"
-    assert wakeup.dispatch() == "none"
+    assert wakeup.dispatch() == "thread"
