@@ -33,6 +33,8 @@ LOOK_UP = 2.0
 """Seconds that saving may spend on finding out whether the address would be refused."""
 LOOK_UP_LIST = 1.0
 """Seconds that the list may spend on it, for all its rows together."""
+JUDGED = 50
+"""How many webhooks, the newest that are switched on, the list names if they are refused."""
 WAITING_SHOWN = 1000
 NAMED = 8
 """How many of the events that a pattern matches are named."""
@@ -184,7 +186,8 @@ class WebhookAdmin(Configured):
         """List the webhooks, and warn of those whose address the policy refuses."""
         if not self.has_view_or_change_permission(request):
             raise PermissionDenied
-        refused = _refused(Webhook.objects.filter(enabled=True).select_related("health").order_by("-pk")[:50])
+        enabled = Webhook.objects.filter(enabled=True).select_related("health").order_by("-pk")
+        refused = _refused(enabled[:JUDGED])
         context = {**(extra_context or {}), "refused": refused, "ttl": f"{app_settings.CONFIG_TTL():g}"}
         return super().changelist_view(request, context)
 

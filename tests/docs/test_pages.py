@@ -19,6 +19,7 @@ from django.apps import apps
 from django.db.models import TextChoices
 
 from openedx_webhooks import api, app_settings, models, signing
+from openedx_webhooks.admin import webhook
 from openedx_webhooks.data import Failure
 from openedx_webhooks.deliveries import claim, engine, outbox, retry, rooms, slot
 from openedx_webhooks.egress import resolver
@@ -220,6 +221,8 @@ NUMBERS: list[tuple[str, str, float, str]] = [
     ("how-tos/lernito", "A list of up to {} course ids", app_settings.LERNITO_MAX_COURSES.default, ""),
     ("how-tos/receive", "For {} hours both secrets sign", api.ROTATION.total_seconds() / 3600, ""),
     ("how-tos/without-celery", "is replaced within {} seconds", slot.LEASE, ""),
+    ("how-tos/upgrade", "of the {} newest that are switched on", webhook.JUDGED, ""),
+    ("how-tos/upgrade", "can be looked up within {} second", webhook.LOOK_UP_LIST, ""),
     ("how-tos/without-celery", "has been delivering for {} seconds", webhooks_deliver.PATIENCE, ""),
     ("references/commands", "waits for at most {} seconds", webhooks_deliver.PATIENCE, ""),
     ("references/headers", "at most {},", lines.MAX_HEADERS, ""),
