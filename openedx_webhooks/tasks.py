@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from celery import bootsteps, current_app, shared_task
@@ -10,9 +14,8 @@ from django.db import Error
 
 from openedx_webhooks import wakeup
 from openedx_webhooks.deliveries import engine
+from openedx_webhooks.models.webhook import MAX_TIMEOUT
 
-LONGEST_TIMEOUT = 60.0
-"""Seconds; the longest timeout that a webhook may have."""
 MINUTE = 60.0
 
 
@@ -20,8 +23,8 @@ MINUTE = 60.0
     name=wakeup.TASK,
     ignore_result=True,
     acks_late=False,
-    soft_time_limit=engine.SLICE + LONGEST_TIMEOUT + 30,
-    time_limit=engine.SLICE + LONGEST_TIMEOUT + 60,
+    soft_time_limit=engine.SLICE + MAX_TIMEOUT + 30,
+    time_limit=engine.SLICE + MAX_TIMEOUT + 60,
 )
 def deliver(turn: str = "") -> None:
     """Drain for one slice, then wake up whoever goes on. Losing this task is harmless: the table is the truth.
@@ -29,12 +32,32 @@ def deliver(turn: str = "") -> None:
     ``turn`` names the slot that the slice before kept for this wake-up.
     """
     try:
-        if engine.drain(turn=turn) is None:
+        with soft_limit_stops() as stop:
+            tally = engine.drain(stop=stop, turn=turn)
+        if tally is None:
             engine.wake_for_a_dead_holder()
         else:
             engine.wake_for_the_rest()
     except Error as error:
         engine.explain(error)
+
+
+@contextmanager
+def soft_limit_stops() -> Iterator[Callable[[], bool]]:
+    """Have Celery's soft time limit mean *stop claiming*; gives the question whether it has come.
+
+    As the exception that it is otherwise, it would end what is being recorded, and that would go out again.
+    """
+    over = threading.Event()
+    try:
+        before = signal.signal(signal.SIGUSR1, lambda *_: over.set())
+    except ValueError:  # Not the main thread: a pool of threads has no soft limits.
+        yield over.is_set
+        return
+    try:
+        yield over.is_set
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 class MinuteStep(bootsteps.StartStopStep):  # type: ignore[misc]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from datetime import timedelta
 from typing import Any
 
@@ -79,6 +81,22 @@ def test_a_broker_that_refuses_the_turn_frees_the_slot(published: list[str], mon
     slice_over()
     assert published == [""]
     assert slot.take(connection) is not None
+
+
+def test_the_soft_time_limit_means_stop_claiming(receiver: Receiver, published: list[str]) -> None:
+    """What is under way is recorded; what came meanwhile is for whoever is woken."""
+
+    def answer(_request: object) -> int:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        log_in()
+        return 200
+
+    receiver.answer(answer)
+    before = signal.getsignal(signal.SIGUSR1)
+    tasks.deliver()
+    assert sorted(Delivery.objects.values_list("status", flat=True)) == ["delivered", "pending"]
+    assert len(published) >= 1
+    assert signal.getsignal(signal.SIGUSR1) == before
 
 
 def test_where_another_drain_goes_on_nobody_is_woken(published: list[str]) -> None:
