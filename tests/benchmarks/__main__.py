@@ -14,11 +14,8 @@ from tests.benchmarks.receiver import Receiver
 from tests.benchmarks.rounds import ROUNDS, Line
 
 PARTS = ("request", "enrolling", "throughput", "isolation", "growth", "curves", "more")
-BESIDE = {
-    "Reading and writing one event": ["-m", "tests.benchmarks.bench_payloads"],
-    "The concurrent client alone": ["-m", "tests.benchmarks.bench_egress"],
-    "Webfilters": ["tests/benchmarks/bench_webfilters.py"],
-}
+WITH_PEERS = {"request": "published", "throughput": "django-webhook", "more": "published"}
+"""Part -> the peer that it is measured beside."""
 
 
 def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -53,8 +50,13 @@ def _measure(options: argparse.Namespace, receiver: Receiver) -> list[Line]:
 
 def _beside() -> dict[str, str]:
     """Return what the other benchmarks of this folder print."""
+    commands = {
+        "Reading and writing one event": ["-m", "tests.benchmarks.bench_payloads"],
+        "The concurrent client alone": ["-m", "tests.benchmarks.bench_egress"],
+        "Webfilters": ["tests/benchmarks/bench_webfilters.py", python_of("published")],
+    }
     printed = {}
-    for name, command in BESIDE.items():
+    for name, command in commands.items():
         say(f"... {name.lower()}")
         run = subprocess.run(
             [sys.executable, *command],
@@ -91,7 +93,9 @@ def main() -> None:
     if missing := host.missing_services():
         raise SystemExit(f"The benchmarks need MariaDB and Redis on loopback; not listening: {', '.join(missing)}.")
     try:
-        python_of("published"), python_of("django-webhook")
+        for part, peer in WITH_PEERS.items():
+            if part in options.only:
+                python_of(peer)
     except LookupError as error:
         raise SystemExit(str(error)) from error
     host.enter()

@@ -34,13 +34,20 @@ def python_of(peer: str) -> str:
 
 def find_python(version: str) -> str:
     """Return an interpreter of a version such as 3.12; LookupError where there is none."""
-    if f"{sys.version_info.major}.{sys.version_info.minor}" == version:
-        return sys.executable
     pyenv = sorted(Path("~/.pyenv/versions").expanduser().glob(f"{version}.*/bin/python"))
-    found = shutil.which(f"python{version}") or (str(pyenv[-1]) if pyenv else None)
-    if found is None:
-        raise LookupError(f"python{version} is needed for a peer, and there is none on the PATH.")
-    return found
+    for candidate in (sys.executable, f"python{version}", *map(str, pyenv)):
+        if _version_of(candidate) == version:
+            return candidate
+    raise LookupError(f"python{version} is needed for a peer, and there is none on the PATH.")
+
+
+def _version_of(python: str) -> str:
+    """Return the version of an interpreter; nothing where it does not run, as pyenv's shims of others do not."""
+    ask = [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    try:
+        return subprocess.run(ask, check=True, capture_output=True, text=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 class Peer:
