@@ -12,6 +12,7 @@ next whole look: see ``stream``. Each statement names its index, so that no opti
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -24,6 +25,8 @@ SLICE = 500
 """Webhooks looked at by one query of the walk."""
 PEEK = 500
 """Deliveries that a peek reads at most."""
+PEEK_PACE = 1.0
+"""Seconds after a peek that could not tell until the next: so much is due that the walk finds it anyway."""
 RECENT = 5.0
 """Seconds; what came due longer ago is passed over by a recent look."""
 
@@ -40,6 +43,8 @@ class Walk:
     """Whether this turn looks only at what came due within ``RECENT`` seconds."""
     among: frozenset[int] | None = None
     """The webhooks that have something due, as the peek saw them; None where all have to be asked."""
+    next_peek: float = 0.0
+    """On the monotonic clock."""
     longest: float = math.inf
     """Seconds; webhooks with a longer timeout are passed over."""
 
@@ -69,8 +74,9 @@ class Looker:
 
     def next_slice(self, walk: Walk) -> list[Due]:
         """Return the webhooks of the turn's next slice that have something due, by id; move the walk on."""
-        if walk.cursor == 0:
+        if walk.cursor == 0 and time.monotonic() >= walk.next_peek:
             walk.among = self._peek(walk)
+            walk.next_peek = time.monotonic() + PEEK_PACE if walk.among is None else 0.0
         if walk.among is not None and not walk.among:
             return []
         since, params = self.since(walk)

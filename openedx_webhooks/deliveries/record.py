@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 
 PIECE = 1024 * 1024
 """Bytes of one bulk write; MySQL refuses packets above ``max_allowed_packet``, 16 MiB or less."""
-ROWS = 90
-"""Rows of one bulk write; SQLite limits the parameters of a statement."""
+ROWS = 190
+"""Rows of one bulk write, with five texts each; SQLite takes 999 parameters in a statement."""
 HEADERS_KEPT = 4096
 UNWRITABLE = "(could not be stored)"
 

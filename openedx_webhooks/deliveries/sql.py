@@ -29,8 +29,12 @@ def engine_connection() -> BaseDatabaseWrapper:
 
 
 def read_committed(connection: BaseDatabaseWrapper) -> None:
-    """Run the next transaction at READ COMMITTED: that one alone, because the worker's next task shares the session."""
-    if connection.vendor == "mysql" and not connection.in_atomic_block:
+    """Run the next transaction at READ COMMITTED: that one alone, because the worker's next task shares the session.
+
+    Django's own connections are at that level already, unless the site's ``isolation_level`` says otherwise.
+    """
+    already = getattr(connection, "isolation_level", None) == "read committed"
+    if connection.vendor == "mysql" and not already and not connection.in_atomic_block:
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FLUSH_ROWS, FLUSH_AFTER = 100, 0.05
+FLUSH_ROWS, FLUSH_AFTER = 200, 0.05
 """Results, or seconds since the first of them, that make a flush."""
 BUSY_PACE = 0.5
 """Seconds after which what could not be written, because of a lock or an outage, is tried again."""
@@ -41,11 +41,13 @@ LOOK_PACE = 0.05
 """Seconds between two looks while nothing new is due and requests are under way."""
 LOOK_SHARE = 10
 """Times as long as a look took it waits at least: with many webhooks it takes longer."""
-REFILL_PACE = 0.01
+REFILL_PACE = 0.02
 """Seconds after a claim until the next, unless half of what is under way is back sooner: a claim of many costs little
 more than a claim of one."""
 WHOLE_PACE = 1.0
 """Seconds, or ``LOOK_SHARE`` times as long as it took, between two looks at what came due long ago."""
+FAN_OUT_PACE = 0.05
+"""Seconds between two looks, beside requests under way, for events that are to be fanned out."""
 ROOM_PACE = 0.01
 """Seconds between two looks while deliveries are due that wait for room, and room becomes free."""
 SWEEP_PACE = 5.0
@@ -96,6 +98,7 @@ class Stream:
         self._lost = False
         """Another drain has taken the slot over."""
         self._next_look = self._next_flush = self._next_renewal = self._next_sweep = self._away_until = 0.0
+        self._next_fan_out = 0.0
         self._next_whole_look = time.monotonic() + WHOLE_PACE
         self._refill_at = -1
         """After a claim: how many requests may still be under way when the next look is due at once."""
@@ -177,8 +180,9 @@ class Stream:
             if self._walk.cursor == 0:
                 begun = True
                 self._walk.begin(recent=now < self._next_whole_look)
-                self._lost = not self._slot.clear_mark()
-                if fan_out(self._connection):
+                # Only before a look that may be the last: the wake-ups that came before it are seen to by it.
+                self._lost = last and not self._slot.clear_mark()
+                if (last or now >= self._next_fan_out) and self._fan_out(now):
                     return True
             if jobs := self._claimer.claim(self._walk):
                 self._start(jobs)
@@ -194,6 +198,10 @@ class Stream:
         if not self._walk.recent and not self._walk.capped:
             self._next_whole_look = ended + max(WHOLE_PACE, LOOK_SHARE * (ended - now))
         return False
+
+    def _fan_out(self, now: float) -> bool:
+        self._next_fan_out = now + FAN_OUT_PACE
+        return fan_out(self._connection) > 0
 
     def _start(self, jobs: list[claim.Job]) -> None:
         known = self._targets.load(job.webhook_id for job in jobs)
