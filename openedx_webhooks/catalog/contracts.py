@@ -46,6 +46,8 @@ class Contract:
     """Arguments that never leave, and ``argument.key`` of those that are dicts."""
     changes: tuple[str, ...] = ()
     """Arguments that a reply may change. What each takes follows from its type."""
+    plain: bool = False
+    """Whether of ``changes`` only plain values change (text, numbers, dates, keys), and no list, dict or object."""
     grows: tuple[str, ...] = ()
     """Sets that a reply may only add to."""
     learner: str = ""
@@ -124,23 +126,48 @@ def is_redirect_url(text: str) -> bool:
 
 
 def _generic(found: Filter) -> Contract:
+    """Return what is safe with a filter that nothing is declared for; less, where another package defines it.
+
+    What openedx-filters defines are pages, forms and steps of a learner; of another package's filter nobody knows
+    whether its lists and dicts grant something.
+    """
+    is_ours = found.module.partition(".")[0] == "openedx_filters"
     learner = "user" if "user" in found.arguments else ""
-    changes = tuple(name for name in found.arguments if name != learner)
+    changes = tuple(name for name in found.arguments if name != learner and (is_ours or not _speaks_of_rights(name)))
     return Contract(
-        known=False,
-        changes=changes,
-        learner=learner,
-        note=_(
-            "This filter is newer than this version of openedx-webhooks: plain values may change, accounts and "
-            "other rows of the database may not."
-        ),
+        known=False, changes=changes, plain=not is_ours, learner=learner, note=_NEWER if is_ours else _FOREIGN
     )
+
+
+def _speaks_of_rights(argument: str) -> bool:
+    return not _RIGHTS.isdisjoint(argument.lower().split("_"))
+
+
+_RIGHTS = frozenset(
+    {
+        *("role", "roles", "scope", "scopes", "permission", "permissions", "allow", "allowed", "access", "grant"),
+        *("granted", "user", "users", "group", "groups", "action", "actions", "staff", "admin", "superuser"),
+    }
+)
+"""Words in the name of an argument that may say who may do what."""
+
+_NEWER = _(
+    "This filter is newer than this version of openedx-webhooks: plain values may change, accounts and other rows of "
+    "the database may not."
+)
+_FOREIGN = _(
+    "Another package defines this filter, and openedx-webhooks knows nothing else of it: text, numbers, dates and keys "
+    "may change, unless they say who may do what; lists, dicts, accounts and other rows of the database may not."
+)
 
 
 _PAGE = Contract(changes=("context", "template_name"))
 _URL = Contract(changes=("url",), raises=False)
 _OFTEN = _("It is called very often, several times for one page: each call waits for the receiver.")
 _IGNORED = _("The platform does not read what comes back; it can be halted.")
+_RIGHTS_ARE_TOLD = Contract(
+    raises=False, note=_("The receiver is told. Who may do what is the platform's decision: nothing can change.")
+)
 _ENROLLMENT_LOOKUPS = ("course_id", "course_id__in", "mode", "mode__in", "is_active")
 
 TABLE: Mapping[str, Contract] = {
@@ -274,4 +301,7 @@ TABLE: Mapping[str, Contract] = {
         raises=False,
         note=_("Configurations hold keys and secrets: they are not sent."),
     ),
+    "org.openedx.authz.permission_validation.requested.v1": _RIGHTS_ARE_TOLD,
+    "org.openedx.authz.role_assignment.requested.v1": _RIGHTS_ARE_TOLD,
+    "org.openedx.authz.role_removal.requested.v1": _RIGHTS_ARE_TOLD,
 }

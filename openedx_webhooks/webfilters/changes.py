@@ -25,7 +25,8 @@ from openedx_webhooks.webfilters.spots import Spot, items, shown
 
 _MODE = re.compile(r"[\w-]{1,100}")
 _KEY_FAMILIES = (CourseKey, UsageKey, AssetKey, LearningContextKey)
-
+_PLAIN = (type(None), bool, int, float, str, Promise, date, OpaqueKey)
+"""Values that are no container and no object of the platform."""
 
 Apply = Callable[[Spot, Any, Any], Any]
 
@@ -36,6 +37,8 @@ def changed(spot: Spot, current: Any, wanted: Any) -> Any:
     Raises ReplyError where the reply may not have what it wants.
     """
     _check_open(spot)
+    if spot.contract.plain and not isinstance(current, _PLAIN):
+        raise spot.refused("Of this filter only text, numbers, dates and keys may change.")
     apply = next(row for accepts, row in ROWS if accepts(current))
     return apply(spot, current, wanted)
 
