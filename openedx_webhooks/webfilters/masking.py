@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,11 +12,13 @@ from openedx_webhooks.webfilters.spots import Change
 
 CLEAR = frozenset(
     {
-        *("course_key", "mode", "status", "generation_mode", "price", "template_name", "readonly_fields", "form_desc"),
-        *("url", "course_home_url", "redirect_url", "enrollments", "schedules"),
+        *("course_key", "mode", "status", "generation_mode", "price", "template_name", "readonly_fields"),
+        *("enrollments", "schedules"),
     }
 )
-"""Arguments that say nothing of a person; what stands in any other may."""
+"""Arguments that say nothing of a person; what stands in any other may: in a form's default, the learner's name."""
+ADDRESSES = frozenset({"url", "course_home_url", "redirect_url"})
+"""Arguments that say nothing of a person but in what follows their path."""
 MAX_VALUE = 255
 """Characters of one value."""
 MAX_CHANGES = 50
@@ -35,7 +38,7 @@ def _masked(change: Change) -> dict[str, Any]:
     argument, _, rest = change.path.partition(".")
     if any(is_credential(name) for name in rest.split(".")):
         return {"path": change.path, "before": "[redacted]", "after": "[redacted]"}
-    hide = _clipped if argument in CLEAR else _initial
+    hide = _clipped if argument in CLEAR else _path if argument in ADDRESSES else _initial
     return {"path": change.path, "before": hide(change.before), "after": hide(change.after)}
 
 
@@ -46,6 +49,14 @@ def _initial(value: Any) -> Any:
     if isinstance(value, str):
         return f"{value[0] if len(value) > 2 else ''}\u2026 ({len(value)} characters)"
     return f"[{type(value).__name__}]"
+
+
+def _path(value: Any) -> Any:
+    """Return an address without its query and fragment, which may hold an e-mail address or a token."""
+    if not isinstance(value, str):
+        return value
+    path = re.split("(?<=[?#])", value, maxsplit=1)
+    return _clipped(path[0] + ("\u2026" if path[1:] else ""))
 
 
 def _clipped(value: Any) -> Any:

@@ -111,7 +111,13 @@ def test_a_password_in_a_form_is_in_no_record(webfilter: MakeWebfilter, receiver
         (Change(path="profile.bio", before="", after="Hi"), "", "\u2026 (2 characters)"),
         (Change(path="form_data.tags", before=["a"], after=["b"]), "[list]", "[list]"),
         (Change(path="context.api_key", before="a", after="b"), "[redacted]", "[redacted]"),
-        (Change(path="form_desc.a", before=None, after={"token": "x", "b": 1}), None, {"b": 1}),
+        (Change(path="enrollments.a", before=None, after={"token": "x", "b": 1}), None, {"b": 1}),
+        (Change(path="form_desc.name.default", before=None, after="Ada"), None, "A\u2026 (3 characters)"),
+        (
+            Change(path="redirect_url", before="/a", after="https://x.example.com/b?email=ada@example.com#t"),
+            *("/a", "https://x.example.com/b?\u2026"),
+        ),
+        (Change(path="url", before="/a#token", after=None), "/a#\u2026", None),
         (
             Change(path="context.accomplishment_copy_name", before="Ada", after="Jane"),
             *("A\u2026 (3 characters)", "J\u2026 (4 characters)"),
