@@ -114,7 +114,7 @@ def template_parameter(halt: Halt) -> str:
 
 def is_redirect_url(text: str) -> bool:
     """Return whether a learner may be sent there: http, https, or a path of this site."""
-    if any(c.isspace() or not c.isprintable() or c == "\\" for c in text):
+    if any(c.isspace() or not c.isprintable() or c in '\\<>"' for c in text):
         return False
     if text.startswith("/"):
         return not text.startswith("//")

@@ -22,6 +22,7 @@ from openedx_webhooks.catalog.contracts import Account
 from openedx_webhooks.exceptions import ReplyError
 from openedx_webhooks.models import incident
 from openedx_webhooks.payloads.filters import PROFILE_FIELDS, profile_of
+from openedx_webhooks.webfilters import texts
 from openedx_webhooks.webfilters.objects import OPENED_BY_NAME
 from openedx_webhooks.webfilters.replies import kind
 from openedx_webhooks.webfilters.spots import Spot
@@ -160,6 +161,8 @@ def _cleaned(spot: Spot, row: models.Model, name: str, value: Any) -> Any:
     if not isinstance(column, models.Field):
         raise spot.refused("A webfilter may not change it.")
     _check_kind(spot, column, value)
+    if isinstance(value, str) and (reason := texts.problem(name, value, allow_html=spot.allow_html)):
+        raise spot.refused(reason)
     try:
         cleaned = column.clean(value, copy.copy(row))
     except ValidationError as error:

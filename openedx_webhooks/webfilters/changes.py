@@ -73,11 +73,18 @@ def _check_added(spot: Spot, wanted: Any) -> None:
     elif isinstance(wanted, dict):
         for name, value in wanted.items():
             at = spot.below(name)
-            _check_open(at)
+            _check_key(at, name)
             _check_added(at, value)
     elif isinstance(wanted, list):
         for value in wanted:
             _check_added(spot, value)
+
+
+def _check_key(spot: Spot, key: str) -> None:
+    """Check a key that is new; a page may show it as it may show any text."""
+    _check_open(spot)
+    if reason := texts.problem("", key, allow_html=spot.allow_html):
+        raise spot.refused(reason)
 
 
 def _boolean(spot: Spot, current: bool, wanted: Any) -> Any:  # noqa: FBT001
@@ -155,6 +162,8 @@ def _mapping(spot: Spot, current: Mapping[Any, Any], wanted: Any) -> Any:
     new: Any = None
     for name, value in items(spot, wanted):
         at = spot.below(name)
+        if name not in current:
+            _check_key(at, name)
         before = current.get(name)
         after = changed(at, before, value)
         if after is before and name in current:
@@ -185,7 +194,11 @@ def _list(spot: Spot, current: list[Any] | tuple[Any, ...], wanted: Any) -> Any:
     kinds = {type(item) for item in current}
     if kinds == {dict} and not all(isinstance(item, dict) for item in wanted):
         raise spot.refused("A list of objects is expected.")
-    if reason := texts.problem_in(spot.name, wanted, allow_html=spot.allow_html, known=texts.all_in(current)):
+    if key := objects.closed_in(wanted, current):
+        raise spot.below(key).refused("A webfilter may not change it.")
+    if reason := texts.problem_in(
+        spot.name, wanted, allow_html=spot.allow_html, known=texts.all_in(spot.name, current)
+    ):
         raise spot.refused(reason)
     new = tuple(wanted) if isinstance(current, tuple) else wanted
     spot.changed(current, new)

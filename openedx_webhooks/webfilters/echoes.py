@@ -38,15 +38,15 @@ def _differing(wanted: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, 
         if isinstance(value, dict) and isinstance(before, dict):
             if below := _differing(value, before):
                 new[key] = below
-        elif key not in sent or not _is_same(value, before):
+        elif key not in sent or not is_same(value, before):
             new[key] = value
     return new
 
 
-def _is_same(one: Any, other: Any) -> bool:
+def is_same(one: Any, other: Any) -> bool:
     """Compare as JSON does: 1 is 1.0, and not true."""
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_is_same, one, other))
+        return len(one) == len(other) and all(map(is_same, one, other))
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_is_same(one[key], other[key]) for key in one)
+        return one.keys() == other.keys() and all(is_same(one[key], other[key]) for key in one)
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.http import HttpResponse
-from django.utils.html import escape, strip_tags
+from django.utils.html import escape
 from django.utils.translation import gettext
 from openedx_filters.exceptions import OpenEdxFilterException
 
@@ -15,8 +15,10 @@ from openedx_webhooks.catalog.contracts import Contract, Response, is_redirect_u
 from openedx_webhooks.catalog.filters import Filter, Halt
 from openedx_webhooks.data import Switch
 from openedx_webhooks.exceptions import ReplyError
-from openedx_webhooks.webfilters import texts
+from openedx_webhooks.webfilters import objects, texts
+from openedx_webhooks.webfilters.changes import changed
 from openedx_webhooks.webfilters.replies import kind
+from openedx_webhooks.webfilters.spots import Spot
 
 HEADERS = frozenset({"cache-control", "content-language", "expires", "last-modified", "retry-after", "x-robots-tag"})
 """What a custom response may set, in lower case."""
@@ -101,7 +103,7 @@ def _is_taken(halting: Halting, key: str) -> bool:
 
 
 def _built(halting: Halting, given: dict[str, Any]) -> OpenEdxFilterException:
-    message = given.get("message") or _in_page(halting, default_message())
+    message = given.get("message") or _in_page(halting, "message", default_message())
     parameters = {**_defaults(halting, message), **given, "message": message}
     _check_needs(halting, parameters)
     _add_context(halting, parameters)
@@ -133,11 +135,16 @@ def _check_needs(halting: Halting, parameters: Mapping[str, Any]) -> None:
 
 
 def _add_context(halting: Halting, parameters: dict[str, Any]) -> None:
-    """Give another template the page's own context beneath the reply's: it is rendered with nothing else."""
+    """Give another template the page's own context, changed as ``data`` would change it: it is rendered with that.
+
+    Raises ReplyError for what a reply may not change there: objects of the platform, the user, a CSRF token.
+    """
     page = halting.arguments.get("context")
     name = next((n for n in ("template_context", "context") if halting.halt.parameter(n)), "")
     if name and template_parameter(halting.halt):
-        parameters[name] = {**(page if isinstance(page, Mapping) else {}), **(parameters.get(name) or {})}
+        spot = Spot(name, halting.contract, halting.allow_html)
+        page = dict(page) if isinstance(page, Mapping) else {}
+        parameters[name] = changed(spot, page, parameters.get(name) or {})
 
 
 def _check(halting: Halting, name: str, value: Any) -> Any:
@@ -148,19 +155,22 @@ def _check(halting: Halting, name: str, value: Any) -> Any:
 def _message(halting: Halting, name: str, value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise halting.refused(name, f"It is {kind(value)}; text is expected.")
-    return _in_page(halting, str(value)[:MAX_MESSAGE])
+    return _in_page(halting, name, str(value)[:MAX_MESSAGE])
 
 
-def _in_page(halting: Halting, text: str) -> str:
+def _in_page(halting: Halting, name: str, text: str) -> str:
+    """Return a text as it may stand in a page: without HTML, unless the webfilter allows it."""
+    if texts.runs(text):
+        raise halting.refused(name, "It is an address that a browser would run.")
     if halting.allow_html:
         return text
-    return escape(text) if halting.halt.name in halting.contract.in_page else strip_tags(text)
+    return escape(text) if halting.halt.name in halting.contract.in_page else texts.without_html(text)
 
 
 def _text(halting: Halting, name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise halting.refused(name, f"It is {kind(value)}; text is expected.")
-    return _in_page(halting, value[:MAX_MESSAGE])
+    return _in_page(halting, name, value[:MAX_MESSAGE])
 
 
 def _url(halting: Halting, name: str, value: Any) -> str:
@@ -192,6 +202,8 @@ def _object(halting: Halting, name: str, value: Any) -> dict[str, Any]:
 def _list(halting: Halting, name: str, value: Any) -> list[Any]:
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise halting.refused(name, "A list of objects is expected.")
+    if key := objects.closed_in(value, halting.arguments.get(name)):
+        raise halting.refused(f"{name}.{key[:60]}", "A webfilter may not change it.")
     return list(_anything(halting, name, value))
 
 

@@ -175,7 +175,7 @@ class TestForms:
 @pytest.mark.parametrize(
     ("path", "wanted"),
     [
-        ("url", "javascript:alert(1)"),
+        ("url", "ftp://example.com/"),
         ("course_home_url", "//example.com"),
         ("redirect_url", "nowhere"),
         ("template_name", "../../etc/passwd"),
