@@ -205,8 +205,12 @@ TABLE: Mapping[str, Contract] = {
     "org.openedx.authentication.mfe.context.generated.v1": Contract(changes=("context", "extra_context"), raises=False),
     "org.openedx.authentication.account_activation.email.context.generated.v1": Contract(
         changes=("message_context",),
-        # Whoever has either of them can confirm the account.
-        withheld=("message_context.key", "message_context.confirm_activation_link"),
+        # Whoever has either of the first two can confirm the account; the last is whatever the site configured.
+        withheld=(
+            "message_context.key",
+            "message_context.confirm_activation_link",
+            "message_context.site_configuration_values",
+        ),
         learner="user",
         raises=False,
     ),

@@ -1,8 +1,8 @@
 """Credentials never leave: which keys hold one, and how they are left out of bodies and records.
 
-A key is judged by its whole name, lower-cased, with ``-`` as ``_``: parts of names would take
-``token_count`` or ``secretary`` with them. One with ``password`` anywhere in it always is: forms have many
-names for it. Text that is itself a JSON object or array, as a profile's
+A key is judged by its whole name, lower-cased, with ``-`` as ``_``, and by its end: parts of names would take
+``token_count`` or ``secretary`` with them, and any ``_key`` the keys of courses and blocks. One with ``password``
+anywhere in it always is: forms have many names for it. Text that is itself a JSON object or array, as a profile's
 ``meta`` or a tracking log's ``context``, is judged by its keys too, and written again without them.
 """
 
@@ -28,16 +28,22 @@ CREDENTIALS = frozenset(
 )  # fmt: skip
 """The keys whose value is a credential, whatever it is; beside them, all with ``password`` in them."""
 
+ENDINGS = (
+    "secret", "token", "api_key", "apikey", "secret_key", "private_key", "access_key", "signing_key", "encryption_key",
+)  # fmt: skip
+"""How the names of credentials end that nobody can list: a site's configuration has its own."""
+
 _JSON_STARTS = ("{", "[")
 # Backslashes before the closing quote: JSON inside JSON. Atomic, so that no text takes long.
 _NAMES = "|".join(sorted(name.replace("_", "[_-]") for name in CREDENTIALS))
-_MENTIONS = re.compile(rf'"(?:(?:{_NAMES})\\*+|(?>[^"]*?password)[^"]*+)"\s*+:', re.IGNORECASE)
+_ENDS = "|".join(f"(?<={ending.replace('_', '[_-]')})" for ending in ENDINGS)
+_MENTIONS = re.compile(rf'"(?:(?:{_NAMES})\\*+|[^"\\]*+(?:{_ENDS})\\*+|(?>[^"]*?password)[^"]*+)"\s*+:', re.IGNORECASE)
 
 
 def is_credential(key: str) -> bool:
     """Tell whether the value under this key is a credential."""
     name = key.lower().replace("-", "_")
-    return name in CREDENTIALS or "password" in name
+    return name in CREDENTIALS or name.endswith(ENDINGS) or "password" in name
 
 
 def redact(value: Any) -> Any:

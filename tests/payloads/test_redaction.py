@@ -24,12 +24,16 @@ def test_an_account_as_the_platform_stores_it():
 
 
 @pytest.mark.parametrize("key", ["password", "PASSWORD", "Session-Id", "csrfmiddlewaretoken", "X-CSRFToken", "token",
-                                 "confirm_password", "passwordAgain"])  # fmt: skip
+                                 "confirm_password", "passwordAgain", "STRIPE_API_KEY", "aws_secret_access_key",
+                                 "JWT-Signing-Key", "oidc_client_secret", "accessToken",
+                                 "RECAPTCHA_PRIVATE_KEY"])  # fmt: skip
 def test_keys_of_credentials(key):
     assert is_credential(key)
 
 
-@pytest.mark.parametrize("key", ["token_count", "secretary", "sessions", "passing", "cookies_accepted", "", "id"])
+@pytest.mark.parametrize("key", ["token_count", "secretary", "sessions", "passing", "cookies_accepted", "", "id",
+                                 "course_key", "usage_key", "block_key", "library_key",
+                                 "file_keys", "sort_key", "key"])  # fmt: skip
 def test_keys_that_only_resemble_one(key):
     assert not is_credential(key)
 
@@ -44,6 +48,9 @@ def test_keys_that_only_resemble_one(key):
         ('{"a": "{\\"session_id\\": \\"y\\"}"}', '{"a": "{}"}'),
         ('{"confirm_password": "x", "a": 1}', '{"a": 1}'),
         ('{"a": "{\\"confirm-password\\": 1}"}', '{"a": "{}"}'),
+        ('{"stripe_secret_key": "x", "a": 1}', '{"a": 1}'),
+        ('{"a": "{\\"my-access-token\\": 1}"}', '{"a": "{}"}'),
+        ('{"course_key": "x", "a": "my token"}', '{"course_key": "x", "a": "my token"}'),
         ('{"a": "forgot your password?"}', '{"a": "forgot your password?"}'),
         ('{"password": "cut sho', "[redacted]"),
         ("{not json at all}", "{not json at all}"),

@@ -80,6 +80,7 @@ def test_an_activation_does_not_leave(webfilter: MakeWebfilter, receiver: Receiv
         pytest.skip("openedx-filters before 3.9 has no such filter")
     webfilter(found.name)
     context = {"key": "KEY", "confirm_activation_link": "https://lms.example.com/activate/KEY", "name": "Ada"}
+    context["site_configuration_values"] = {"SOMETHING_SIGNED_WITH": "KEY", "SITE_NAME": "x"}
     run(found, {"user": learner, "message_context": context})
     (sent,) = receiver.requests
     assert b"KEY" not in sent.body
