@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import Model, QuerySet
 from django.http import QueryDict
 from django.utils.functional import LazyObject
+from opaque_keys import OpaqueKey
 
 from openedx_webhooks.catalog.contracts import Contract
 from openedx_webhooks.catalog.filters import Filter
@@ -49,6 +49,14 @@ ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Places:
+    """What a call is about, as far as a webfilter may be limited to it."""
+
+    course_keys: frozenset[str]
+    organizations: frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FilterPayload:
     """One call of a filter, read once; the body of every encoding is written from it."""
 
@@ -71,20 +79,51 @@ def read(found: Filter, contract: Contract, arguments: Mapping[str, Any], messag
 
     The learner's profile is read from the database where it is not loaded yet.
     """
-    now = datetime.now(UTC)
+    walk = Walk()
+    tree = _walked(walk, _sent(contract, arguments))
+    return _payload(found, walk, {**_people(walk, contract, arguments), **tree}, message_id)
+
+
+def unread(found: Filter, message_id: str) -> FilterPayload:
+    """Return what stands for the arguments where they could not be read."""
+    return _payload(found, Walk(), {}, message_id)
+
+
+def places(contract: Contract, arguments: Mapping[str, Any]) -> Places:
+    """Return the courses and organisations that a call is about, without a query.
+
+    Keys, text, rows and blocks are looked at first, and pages and other containers only where those name no course:
+    a page may be large.
+    """
     walk = Walk()
     sent = _sent(contract, arguments)
-    tree = {name: walk.argument(name, _shown(name, value)) for name, value in sent.items()}
-    if isinstance(arguments.get("org"), str):
-        walk.organizations.add(arguments["org"])
-    people = _people(walk, contract, arguments)
+    single = {name: value for name, value in sent.items() if _is_single(value)}
+    _walked(walk, single)
+    if not walk.course_keys:
+        _walked(walk, {name: value for name, value in sent.items() if name not in single})
+    return Places(course_keys=frozenset(walk.course_keys), organizations=frozenset(walk.organizations))
+
+
+def _is_single(value: Any) -> bool:
+    return isinstance(value, (str, OpaqueKey, Model)) or _quietly(lambda: value.scope_ids) is not None
+
+
+def _walked(walk: Walk, sent: Mapping[str, Any]) -> dict[str, Any]:
+    tree = {name: walk.argument(name, _shown(walk, name, value)) for name, value in sent.items()}
+    if isinstance(sent.get("org"), str):
+        walk.organizations.add(sent["org"])
+    return tree
+
+
+def _payload(found: Filter, walk: Walk, tree: dict[str, Any], message_id: str) -> FilterPayload:
+    now = datetime.now(UTC)
     current = Payload(
         name=found.name,
         event_type=found.filter_type,
         message_id=message_id,
         course_keys=tuple(sorted(walk.course_keys)),
         organizations=tuple(sorted(walk.organizations)),
-        tree={**people, **tree},
+        tree=tree,
         metadata=_metadata(found.filter_type, now, message_id, walk.notes),
         class_names=MappingProxyType({}),
     )
@@ -96,7 +135,7 @@ def learner(contract: Contract, arguments: Mapping[str, Any]) -> Model | None:
     name, _, attribute = contract.learner.partition(".")
     value = arguments.get(name)
     if attribute:
-        value = getattr(value, attribute, None)
+        value = _quietly(lambda: getattr(arguments.get(name), attribute))
     if not isinstance(value, Model):
         return None
     # ``request.user`` is lazy, and only looks like a model.
@@ -105,10 +144,7 @@ def learner(contract: Contract, arguments: Mapping[str, Any]) -> Model | None:
 
 def profile_of(user: Model) -> Model | None:
     """Return a user's profile, or None where the user has none."""
-    try:
-        found = getattr(user, "profile", None)
-    except ObjectDoesNotExist:
-        return None
+    found = _quietly(lambda: getattr(user, "profile", None))
     return found if isinstance(found, Model) else None
 
 
@@ -121,10 +157,10 @@ def _sent(contract: Contract, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments that leave, without the keys that never do."""
     withheld = {*contract.withheld, contract.learner}
     sent = {name: value for name, value in arguments.items() if name not in withheld and not is_credential(name)}
-    for name, value in sent.items():
-        keys = [key for key in value if f"{name}.{key}" in withheld] if isinstance(value, Mapping) else []
-        if keys:
-            sent[name] = {key: item for key, item in value.items() if key not in keys}
+    for name in {path.partition(".")[0] for path in contract.withheld} & set(sent):
+        value = sent[name]
+        if isinstance(value, Mapping):
+            sent[name] = {key: item for key, item in value.items() if f"{name}.{key}" not in withheld}
     return sent
 
 
@@ -144,8 +180,9 @@ def _columns(row: Model, names: tuple[str, ...]) -> dict[str, Any]:
     return {name: row.__dict__[name] for name in names if name in row.__dict__}
 
 
-def _shown(name: str, value: Any) -> Any:
+def _shown(walk: Walk, name: str, value: Any) -> Any:
     """Return what of an argument is walked: for objects that have no JSON form, the facts that name them."""
+    walk.about(name)
     if isinstance(value, QueryDict):
         return {key: values[0] if len(values) == 1 else values for key, values in value.lists()}
     if isinstance(value, QuerySet):
@@ -153,26 +190,39 @@ def _shown(name: str, value: Any) -> Any:
     if isinstance(value, Model):
         columns = MODEL_FIELDS.get(value._meta.model_name or "")
         return _columns(value, columns) if columns else value
-    if getattr(value, "scope_ids", None) is not None:
-        return _block(value)
+    scope_ids = _attribute(walk, value, "scope_ids")
+    if scope_ids is not None:
+        return _block(walk, value, scope_ids)
     attributes = ATTRIBUTES.get(name, ())
     if attributes and not isinstance(value, (dict, list, str, int, float, type(None))):
-        return {attribute: getattr(value, attribute, None) for attribute in attributes}
+        return {attribute: _attribute(walk, value, attribute) for attribute in attributes}
     return value
 
 
-def _block(block: Any) -> dict[str, Any]:
+def _block(walk: Walk, block: Any, scope_ids: Any) -> dict[str, Any]:
     return {
-        "usage_key": getattr(block.scope_ids, "usage_id", None),
-        "block_type": getattr(block.scope_ids, "block_type", None),
-        "display_name": _quietly(lambda: block.display_name),
+        "usage_key": _attribute(walk, scope_ids, "usage_id"),
+        "block_type": _attribute(walk, scope_ids, "block_type"),
+        "display_name": _attribute(walk, block, "display_name"),
     }
+
+
+def _attribute(walk: Walk, value: Any, name: str) -> Any:
+    """Return an attribute; None where there is none, and with a note where it cannot be read.
+
+    A property may query a store, or be wrong: the receiver is asked all the same.
+    """
+    try:
+        return getattr(value, name, None)
+    except Exception as error:  # noqa: BLE001  foreign code
+        walk.note(f"{name} could not be read ({type(error).__name__})")
+        return None
 
 
 def _quietly(get: Callable[[], Any]) -> Any:
     try:
         return get()
-    except Exception:  # noqa: BLE001  a block's field is read from its own store, which may fail in its own way
+    except Exception:  # noqa: BLE001  foreign code, as above
         return None
 
 

@@ -70,12 +70,16 @@ class Walk:
 
     def argument(self, name: str, value: object) -> Any:
         """Return the tree of one argument; None, with a note, where there is nothing to show for it."""
-        self._subject = name
+        self.about(name)
         tree = self.encode(value, 0)
         if tree is OMITTED:
             self.note("bytes and files are left out")
             return None
         return tree
+
+    def about(self, name: str) -> None:
+        """Have the notes from here on speak of this argument."""
+        self._subject = name
 
     def encode(self, value: Any, depth: int) -> Any:
         """Return the tree of a value, or ``OMITTED``; never raises."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any
@@ -38,18 +39,34 @@ def run(
     contract = contracts.contract(found)
     if contract.account == contracts.Account.AT_LOGIN:
         accounts.forget_deferred()
-    payload = payloads.read(found, contract, arguments, str(uuid.uuid4()))
-    call = Call(found=found, contract=contract, arguments=arguments, payload=payload)
-    wanted = [s for s in live if _wants(s, payload)]
-    verdicts = [judged(call, s, o) for s, o in zip(wanted, _asked(call, wanted, began), strict=True)]
-    return _concluded(call, verdicts)
+    wanted = _wanted(contract, arguments, live)
+    if not wanted:
+        return {}
+    unread = payloads.unread(found, str(uuid.uuid4()))
+    call = Call(found=found, contract=contract, arguments=arguments, payload=unread)
+    try:
+        call = replace(call, payload=payloads.read(found, contract, arguments, unread.message_id))
+        outcomes = _asked(call, wanted, began)
+    except Exception as error:  # noqa: BLE001  that we cannot ask is each webfilter's request exception
+        incident.note("webfilter", f"The webfilters of {found.name} could not be asked: {type(error).__name__}.")
+        outcomes = [_unasked(error)] * len(wanted)
+    return _concluded(call, [judged(call, s, o) for s, o in zip(wanted, outcomes, strict=True)])
 
 
-def _wants(subscription: WebfilterSubscription, payload: payloads.FilterPayload) -> bool:
+def _wanted(
+    contract: contracts.Contract, arguments: Mapping[str, Any], live: Sequence[WebfilterSubscription]
+) -> list[WebfilterSubscription]:
+    """Return the webfilters to ask, before more is read than that takes."""
+    if not any(subscription.courses or subscription.organizations for subscription in live):
+        return list(live)
+    places = payloads.places(contract, arguments)
+    return [subscription for subscription in live if _wants(subscription, places)]
+
+
+def _wants(subscription: WebfilterSubscription, places: payloads.Places) -> bool:
     """Return whether a call's course is among those that a webfilter is limited to; no course, no match."""
-    current = payload.current
-    return _matches(subscription.courses, current.course_keys) and _matches(
-        subscription.organizations, current.organizations
+    return _matches(subscription.courses, places.course_keys) and _matches(
+        subscription.organizations, places.organizations
     )
 
 
@@ -64,16 +81,20 @@ def _asked(call: Call, wanted: Sequence[WebfilterSubscription], began: float) ->
     for index, subscription in enumerate(wanted):
         try:
             questions[index] = _question(call, subscription)
-        except WebhooksError as error:
-            detail = f"{error} Correct the webfilter."
-            outcomes[index] = Outcome(
-                started_at=datetime.now(UTC), duration=0.0, failure=Failure.CONFIGURATION, detail=detail
-            )
+        except Exception as error:  # noqa: BLE001  one that cannot be asked must not keep the others from it
+            outcomes[index] = _unasked(error)
     budget = app_settings.FILTER_BUDGET() - (time.monotonic() - began)
     if questions:
         answers = exchange.ask(list(questions.values()), _terms(), budget=budget)
         outcomes |= dict(zip(questions, answers, strict=True))
     return [outcomes[index] for index in range(len(wanted))]
+
+
+def _unasked(error: Exception) -> Outcome:
+    """Return the outcome of a webfilter that nothing was sent to; of a foreign error the kind alone is told."""
+    is_ours = isinstance(error, WebhooksError)
+    detail = f"{error} Correct the webfilter." if is_ours else f"It could not be asked: {told(error)}"
+    return Outcome(started_at=datetime.now(UTC), duration=0.0, failure=Failure.CONFIGURATION, detail=detail)
 
 
 def _terms() -> exchange.Terms:

@@ -6,6 +6,7 @@ starts), so that models are imported when a filter is run, and asking only where
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from typing import Any
@@ -30,8 +31,9 @@ class WebfilterStep(PipelineStep):
             return self._answered(arguments)
         except OpenEdxFilterException:
             raise
-        except Exception:
+        except Exception as error:
             log.exception("openedx_webhooks: the webfilters of %s were skipped", self.filter_type)
+            _note(f"The webfilters of {self.filter_type} were skipped: {type(error).__name__}.")
             return {}
 
     def _answered(self, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -46,3 +48,11 @@ class WebfilterStep(PipelineStep):
         from openedx_webhooks.webfilters import calls  # noqa: PLC0415
 
         return calls.run(self.filter_type, arguments, live, began)
+
+
+def _note(detail: str) -> None:
+    """Count it, for the operator to see; what broke may be what this needs."""
+    with contextlib.suppress(Exception):
+        from openedx_webhooks.models import incident  # noqa: PLC0415
+
+        incident.note("webfilter", detail)

@@ -13,15 +13,22 @@ from urllib.parse import parse_qs
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import override_settings
-from openedx_filters.learning.filters import CourseEnrollmentStarted, StudentLoginRequested
+from django.test.utils import CaptureQueriesContext
+from openedx_filters.learning.filters import (
+    CourseEnrollmentStarted,
+    DashboardRenderStarted,
+    StudentLoginRequested,
+    VerticalBlockChildRenderStarted,
+)
 
 from openedx_webhooks import signing, subscriptions
 from openedx_webhooks.data import Failure, Request
 from openedx_webhooks.models import Webfilter
 from openedx_webhooks.testing import CLOSE, HANG, Answer, Receiver
 from openedx_webhooks.webfilters import exchange
-from tests.webfilters.arguments import COURSE
+from tests.webfilters.arguments import COURSE, Block
 from tests.webfilters.conftest import MakeWebfilter, data, halt, reply
 
 TERMS = exchange.Terms(allowed_networks=["127.0.0.1"], proxy=None, keep_body=10_000)
@@ -92,12 +99,11 @@ def test_the_budget_holds_whatever_the_other_side_does(
     receiver.answer(lambda request: answers[int(request.path[1:])])
     for number in range(3):
         webfilter("CourseEnrollmentStarted", webhook_url=receiver.url(f"/{number}"), timeout=30)
-    began = time.monotonic()
     with override_settings(OPENEDX_WEBHOOKS_FILTER_BUDGET=0.3):
         assert enroll(learner) == "audit"
-    assert time.monotonic() - began < 20
     assert [(call.outcome, call.status) for call in calls()] == [("failed", None)] * 3
     for call in calls():
+        assert call.duration < 5_000
         within = re.search(r"within ([\d.]+) seconds", call.detail)
         assert within
         assert float(within[1]) <= 0.3
@@ -216,6 +222,29 @@ class TestLimitedTo:
         receiver.answer(data(mode="honor"))
         assert enroll(learner) == ("honor" if is_asked else "audit")
         assert len(receiver.requests) == is_asked
+
+    def test_neither_the_page_nor_the_profile_is_read_for_another_course(
+        self, webfilter: MakeWebfilter, receiver: Receiver, learner: User
+    ) -> None:
+        class Page(dict[str, Any]):
+            def items(self) -> Any:
+                raise AssertionError("The page was read.")
+
+        for name in ("CourseEnrollmentStarted", "VerticalBlockChildRenderStarted"):
+            webfilter(name, courses="course-v1:MITx+*")
+        enroll(User.objects.get(pk=learner.pk))
+        fresh = User.objects.get(pk=learner.pk)
+        with CaptureQueriesContext(connection) as queries:
+            enroll(fresh)
+            VerticalBlockChildRenderStarted.run_filter(block=Block(), context=Page())
+        assert not queries.captured_queries
+        assert not receiver.requests
+
+    def test_a_course_that_only_the_page_names(self, webfilter: MakeWebfilter, receiver: Receiver) -> None:
+        for courses in ("course-v1:edX+*", "course-v1:MITx+*"):
+            webfilter("DashboardRenderStarted", courses=courses)
+        DashboardRenderStarted.run_filter(context={"courses": [{"id": COURSE}]}, template_name="a.html")
+        assert len(receiver.requests) == 1
 
     def test_a_filter_without_a_course(self, webfilter: MakeWebfilter, receiver: Receiver, learner: User) -> None:
         webfilter("StudentLoginRequested", courses="*")
