@@ -121,7 +121,7 @@ class Migration(migrations.Migration):
                 ('created', models.DateTimeField(db_index=True, verbose_name='called')),
                 ('duration', models.PositiveIntegerField(verbose_name='duration in ms')),
                 ('status', models.PositiveSmallIntegerField(null=True, verbose_name='HTTP status')),
-                ('outcome', models.CharField(choices=[('changed', 'Changed'), ('deferred', 'Changed at login'), ('halted', 'Halted'), ('discarded', 'Discarded'), ('would_change', 'Would have changed'), ('would_halt', 'Would have halted'), ('refused', 'Refused'), ('failed', 'Failed')], max_length=20, verbose_name='outcome')),
+                ('outcome', models.CharField(choices=[('changed', 'Changed'), ('deferred', 'Kept for the login'), ('halted', 'Halted'), ('discarded', 'Discarded'), ('overridden', 'Overridden'), ('would_change', 'Would have changed'), ('would_halt', 'Would have halted'), ('refused', 'Refused'), ('failed', 'Failed')], max_length=20, verbose_name='outcome')),
                 ('exception', models.CharField(blank=True, max_length=255, verbose_name='exception')),
                 ('detail', models.TextField(blank=True, verbose_name='detail')),
                 ('changes', models.TextField(blank=True, verbose_name='changes')),

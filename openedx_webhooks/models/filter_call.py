@@ -22,13 +22,16 @@ class FilterCall(models.Model):
     class Outcome(models.TextChoices):
         """What came of the call.
 
-        *Discarded*: another webfilter halted. *Would have*: shadow mode. *Refused*: the answer breaks the contract.
+        *Kept for the login*: applied if the password is right. *Discarded*: another webfilter halted. *Overridden*: a
+        later webfilter wanted the same values otherwise. *Would have*: shadow mode. *Refused*: the answer breaks the
+        contract.
         """
 
         CHANGED = "changed", _("Changed")
-        DEFERRED = "deferred", _("Changed at login")
+        DEFERRED = "deferred", _("Kept for the login")
         HALTED = "halted", _("Halted")
         DISCARDED = "discarded", _("Discarded")
+        OVERRIDDEN = "overridden", _("Overridden")
         WOULD_CHANGE = "would_change", _("Would have changed")
         WOULD_HALT = "would_halt", _("Would have halted")
         REFUSED = "refused", _("Refused")

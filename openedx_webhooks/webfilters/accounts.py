@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -22,7 +22,7 @@ from openedx_webhooks.catalog.contracts import Account
 from openedx_webhooks.exceptions import ReplyError
 from openedx_webhooks.models import incident
 from openedx_webhooks.payloads.filters import PROFILE_FIELDS, profile_of
-from openedx_webhooks.webfilters import texts
+from openedx_webhooks.webfilters import record, texts
 from openedx_webhooks.webfilters.objects import OPENED_BY_NAME
 from openedx_webhooks.webfilters.replies import kind
 from openedx_webhooks.webfilters.spots import Spot
@@ -99,9 +99,9 @@ def forget_deferred() -> None:
     _DEFERRED.clear()
 
 
-def defer(update: Update) -> None:
-    """Keep what a login may change until the login has succeeded."""
-    _DEFERRED.set(str(update.user.pk), (time.monotonic(), update.fields))
+def defer(update: Update, webfilter_ids: Sequence[int]) -> None:
+    """Keep what a login may change, and which webfilters want it, until the login has succeeded."""
+    _DEFERRED.set(str(update.user.pk), (time.monotonic(), update.fields, tuple(webfilter_ids)))
 
 
 def apply_deferred(user: Any = None, **_signal: Any) -> None:
@@ -111,10 +111,11 @@ def apply_deferred(user: Any = None, **_signal: Any) -> None:
     """
     try:
         kept = _DEFERRED.get_cached_response(str(user.pk))
-        began, fields = kept.value if kept.is_found else (0.0, {})
+        began, fields, webfilter_ids = kept.value if kept.is_found else (0.0, {}, ())
         _DEFERRED.delete(str(user.pk))
         if fields and time.monotonic() - began < KEPT and subscriptions.webfilters(LOGIN):
             save(Update(user=user, fields=fields))
+            record.saved(webfilter_ids)
     except Exception as error:  # noqa: BLE001  a login goes on whatever we do
         incident.note("webfilter", f"A change at login could not be saved: {type(error).__name__}.")
 

@@ -67,13 +67,14 @@ def plan(
     return planned
 
 
-def apply(planned: Plan) -> dict[str, Any]:
+def apply(planned: Plan, webfilter_ids: Sequence[int]) -> dict[str, Any]:
     """Save the account, or keep it for the login, and return the arguments that changed.
 
-    The learner is changed in place: the platform goes on with the object that it has.
+    The learner is changed in place: the platform goes on with the object that it has. ``webfilter_ids`` are those
+    that want it so.
     """
     if planned.account is not None and planned.deferred:
-        accounts.defer(planned.account)
+        accounts.defer(planned.account, webfilter_ids)
     elif planned.account is not None:
         accounts.save(planned.account)
     return planned.arguments

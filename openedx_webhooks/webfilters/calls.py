@@ -23,7 +23,7 @@ from openedx_webhooks.payloads import filters as payloads
 from openedx_webhooks.payloads import formats
 from openedx_webhooks.webfilters import accounts, exchange, masking, record, replies
 from openedx_webhooks.webfilters.applying import Plan, apply, plan
-from openedx_webhooks.webfilters.verdicts import Call, Verdict, fail, judged, told
+from openedx_webhooks.webfilters.verdicts import Call, Verdict, fail, judged, told, yield_to
 
 
 def run(
@@ -158,7 +158,8 @@ def _applied(call: Call, verdicts: Sequence[Verdict]) -> tuple[dict[str, Any], b
         return {}, False
     try:
         planned = _planned(call, verdicts)
-        return apply(planned), planned.deferred
+        webfilter_ids = [verdict.subscription.webfilter_id for verdict in verdicts if not verdict.overridden]
+        return apply(planned, webfilter_ids), planned.deferred
     except Exception as error:  # noqa: BLE001  the platform's save may raise anything
         for verdict in verdicts:
             verdict.failed, verdict.planned = True, None
@@ -172,6 +173,8 @@ def _planned(call: Call, verdicts: Sequence[Verdict]) -> Plan:
     if len(verdicts) == 1 and verdicts[0].planned is not None:
         return verdicts[0].planned
     merged = replies.merge(verdict.data for verdict in verdicts if verdict.data)
+    for verdict in verdicts:
+        yield_to(verdict, merged)
     # Each was judged by what its own webfilter allows; together they may do what each of them may.
     return plan(call.contract, call.arguments, call.payload, merged, allow_html=True)
 
@@ -215,5 +218,6 @@ def _outcome(verdict: Verdict, halted: Verdict | None, *, deferred: bool) -> str
     if verdict.planned is None:
         return ""
     live = kinds.DEFERRED if deferred else kinds.CHANGED
+    live = kinds.OVERRIDDEN if verdict.overridden else live
     live = kinds.DISCARDED if halted is not None else live
     return kinds.WOULD_CHANGE if verdict.subscription.shadow else live

@@ -1,7 +1,8 @@
 """The record of calls, written beside the request: a halt often rolls the learner's transaction back.
 
-One thread per process writes what was put to it, over a connection that it closes afterwards. At the end of a
-process it has two seconds to write the rest.
+One thread per process writes what was put to it, over a connection that it closes afterwards, and tries again what
+the database does not take. At the end of a process it has two seconds to write the rest: ``atexit`` sees to that, and
+``tasks`` in the children of a Celery worker, which end without it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connections, router, transaction
@@ -27,21 +29,44 @@ MAX_WAITING = 10_000
 """Calls that may wait to be written; more are dropped and counted as an incident."""
 PAUSE = 0.05
 """Seconds that the thread gathers for before it writes."""
-COUNTS = ("unchanged", "changed", "halted", "failed")
+TRIES = (0.0, 1.0, 4.0)
+"""Seconds to wait before each try to write what was gathered; after the last it is dropped, and that is an incident."""
 
-_COUNTED_AS = {
-    FilterCall.Outcome.CHANGED: "changed",
-    FilterCall.Outcome.DEFERRED: "changed",
-    FilterCall.Outcome.WOULD_CHANGE: "changed",
-    FilterCall.Outcome.HALTED: "halted",
-    FilterCall.Outcome.WOULD_HALT: "halted",
-    FilterCall.Outcome.DISCARDED: "unchanged",
+_COUNTED_AS: dict[str, tuple[str, ...]] = {
+    "": ("unchanged",),
+    FilterCall.Outcome.CHANGED: ("changed",),
+    # Counted as changed by ``saved``, if the login succeeds.
+    FilterCall.Outcome.DEFERRED: (),
+    FilterCall.Outcome.WOULD_CHANGE: ("changed",),
+    FilterCall.Outcome.HALTED: ("halted",),
+    FilterCall.Outcome.WOULD_HALT: ("halted",),
+    FilterCall.Outcome.DISCARDED: ("unchanged",),
+    FilterCall.Outcome.OVERRIDDEN: ("unchanged",),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class _Saved:
+    """What a webfilter's call wanted of a login is in the account now."""
+
+    webfilter_id: int
 
 
 def put(call: FilterCall) -> None:
     """Have a call counted, and kept where it has an outcome (an empty one means that nothing happened). Never waits."""
     _writer().put(call)
+
+
+def saved(webfilter_ids: Iterable[int]) -> None:
+    """Count as changed, for each webfilter, what was kept for a login and is saved now. Never waits."""
+    for webfilter_id in webfilter_ids:
+        _writer().put(_Saved(webfilter_id))
+
+
+def finish() -> None:
+    """Wait two seconds at the most for what this process still has to write. For its end."""
+    if writer := _writers.get(os.getpid()):
+        writer.flush(2.0)
 
 
 def flush(timeout: float = 10.0) -> bool:
@@ -58,11 +83,11 @@ class _Writer:
     """The thread of one process that writes."""
 
     def __init__(self) -> None:
-        self._waiting: queue.Queue[FilterCall] = queue.Queue(MAX_WAITING)
+        self._waiting: queue.Queue[FilterCall | _Saved] = queue.Queue(MAX_WAITING)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def put(self, call: FilterCall) -> None:
+    def put(self, call: FilterCall | _Saved) -> None:
         try:
             self._waiting.put_nowait(call)
         except queue.Full:
@@ -87,7 +112,7 @@ class _Writer:
             calls = self._gathered()
             try:
                 _write(calls)
-            except Exception as error:  # noqa: BLE001  a broken database must not end the thread
+            except Exception as error:  # noqa: BLE001  nothing must end the thread
                 incident.note("webfilter_record", f"{len(calls)} calls could not be written: {type(error).__name__}.")
             finally:
                 if self._waiting.empty():
@@ -95,7 +120,7 @@ class _Writer:
                 for _call in calls:
                     self._waiting.task_done()
 
-    def _gathered(self) -> list[FilterCall]:
+    def _gathered(self) -> list[FilterCall | _Saved]:
         calls = [self._waiting.get()]
         until = time.monotonic() + PAUSE
         while len(calls) < 500:
@@ -116,47 +141,94 @@ def _writer() -> _Writer:
     return _writers.get(pid) or _writers.setdefault(pid, _Writer())
 
 
-@atexit.register
-def _at_exit() -> None:
-    if writer := _writers.get(os.getpid()):
-        writer.flush(2.0)
+atexit.register(finish)
 
 
-def _write(calls: Sequence[FilterCall]) -> None:
+def _write(calls: Sequence[FilterCall | _Saved]) -> None:
+    """Write the calls and count them, and try again what the database did not take; never the same one twice."""
+    rows = [call for call in calls if isinstance(call, FilterCall) and call.outcome]
+    counts: Sequence[FilterCall | _Saved] = calls
     alias = router.db_for_write(FilterCall)
-    known = set(Webfilter.objects.using(alias).values_list("pk", flat=True))
-    kept = [call for call in calls if call.outcome]
+    for pause in TRIES:
+        time.sleep(pause)
+        rows, counts = _rows_left(rows, alias), _counts_left(counts, alias)
+        if not rows and not counts:
+            return
+        connections.close_all()
+    incident.note("webfilter_record", f"{len(rows)} calls could not be written, and {len(counts)} not counted.")
+
+
+def _rows_left(calls: list[FilterCall], alias: str) -> list[FilterCall]:
+    """Write the calls, and return those that the database did not take. One bad row keeps a whole bulk insert out."""
     try:
         with transaction.atomic(using=alias):
-            FilterCall.objects.using(alias).bulk_create(kept)
+            FilterCall.objects.using(alias).bulk_create(calls)
     except Exception:  # noqa: BLE001  half of a surrogate pair is no DatabaseError
-        _write_one_by_one(kept, alias)
-    _count([call for call in calls if call.webfilter_id in known], alias)
+        return calls if _is_away(alias) else [call for call in calls if not _is_written(call, alias)]
+    return []
 
 
-def _write_one_by_one(calls: Iterable[FilterCall], alias: str) -> None:
-    """Keep what the database takes; of the rest, that it was. One bad row keeps a whole bulk insert out."""
-    for call in calls:
-        call.pk = None
+def _is_away(alias: str) -> bool:
+    """Return whether the database cannot be asked now: one row after another would each wait for it."""
+    connection = connections[alias]
+    return connection.connection is None or not connection.is_usable()
+
+
+def _is_written(call: FilterCall, alias: str) -> bool:
+    """Write one call, or else that it was; return whether the database took it."""
+    details = call.detail, call.changes
+    for detail, changes in (details, ("The details could not be written.", "")):
+        call.pk, call.detail, call.changes = None, detail, changes
         try:
             with transaction.atomic(using=alias):
                 call.save(using=alias, force_insert=True)
-        except Exception:  # noqa: BLE001  as above
-            call.pk, call.detail, call.changes = None, "The details could not be written.", ""
-            with transaction.atomic(using=alias):
-                call.save(using=alias, force_insert=True)
+        except Exception:  # noqa: BLE001, S112  as above
+            continue
+        return True
+    call.pk, (call.detail, call.changes) = None, details
+    return False
 
 
-def _count(calls: Iterable[FilterCall], alias: str) -> None:
-    totals: defaultdict[int, Counter[str]] = defaultdict(Counter)
-    latest: dict[int, datetime] = {}
+def _counts_left(calls: Sequence[FilterCall | _Saved], alias: str) -> list[FilterCall | _Saved]:
+    """Count the calls of each webfilter, and return those of the webfilters that could not be counted for.
+
+    For one that was deleted meanwhile there is nothing left to count.
+    """
+    try:
+        known = set(Webfilter.objects.using(alias).values_list("pk", flat=True))
+    except Exception:  # noqa: BLE001  the next try
+        return list(calls)
+    by_webfilter: defaultdict[int, list[FilterCall | _Saved]] = defaultdict(list)
     for call in calls:
-        kind = _COUNTED_AS.get(FilterCall.Outcome(call.outcome), "failed") if call.outcome else "unchanged"
-        totals[call.webfilter_id].update({"calls": 1, kind: 1, "milliseconds": call.duration})
-        latest[call.webfilter_id] = call.created
+        if call.webfilter_id in known:
+            by_webfilter[call.webfilter_id].append(call)
+    return [call for pk, own in by_webfilter.items() if not _is_counted(pk, own, alias) for call in own]
+
+
+def _is_counted(webfilter_id: int, calls: Sequence[FilterCall | _Saved], alias: str) -> bool:
+    total, latest = _total(calls)
+    changes: dict[str, object] = {name: F(name) + number for name, number in total.items()}
+    if latest is not None:
+        changes["last_call_at"] = latest
     rows = WebfilterCounter.objects.using(alias)
-    for webfilter_id, total in totals.items():
+    try:
         with transaction.atomic(using=alias):
             rows.get_or_create(webfilter_id=webfilter_id)
-            changes = {name: F(name) + number for name, number in total.items()}
-            rows.filter(webfilter_id=webfilter_id).update(**changes, last_call_at=latest[webfilter_id])
+            rows.filter(webfilter_id=webfilter_id).update(**changes)
+    except Exception:  # noqa: BLE001  the next try
+        return False
+    return True
+
+
+def _total(calls: Sequence[FilterCall | _Saved]) -> tuple[Counter[str], datetime | None]:
+    """Return what to add to the counters of one webfilter, and when it was last asked."""
+    total: Counter[str] = Counter()
+    latest = None
+    for call in calls:
+        if isinstance(call, _Saved):
+            total["changed"] += 1
+            continue
+        total.update(("calls", *_COUNTED_AS.get(call.outcome, ("failed",))))
+        total["milliseconds"] += call.duration
+        latest = call.created
+    return total, latest

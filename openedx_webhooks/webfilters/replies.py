@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from openedx_webhooks.data import Outcome, Switch, WebfilterSubscription
 from openedx_webhooks.exceptions import ReplyError
+from openedx_webhooks.webfilters.echoes import is_same
 
 MAX_DEPTH = 32
 """Levels of nesting that a reply may have."""
@@ -81,6 +82,19 @@ def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
         else:
             merged[key] = value
     return merged
+
+
+def kept(wish: Mapping[str, Any], merged: Mapping[str, Any], above: str = "") -> set[str]:
+    """Return the paths of a reply's ``data`` at which merging left something as it wants it, and those above them."""
+    paths: set[str] = set()
+    for key, value in wish.items():
+        path, now = f"{above}{key[:60]}", merged.get(key)
+        if isinstance(value, dict) and isinstance(now, Mapping):
+            below = kept(value, now, f"{path}.")
+            paths |= {path, *below} if below else set()
+        elif is_same(value, now):
+            paths.add(path)
+    return paths
 
 
 def check_size(data: Mapping[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from openedx_filters.exceptions import OpenEdxFilterException
@@ -43,7 +43,23 @@ class Verdict:
     """The receiver did not answer with success."""
     refused: bool = False
     """It did, and the answer cannot be used."""
+    overridden: bool = False
+    """Later webfilters want all that it wants otherwise."""
     notes: list[str] = field(default_factory=list)
+
+
+def yield_to(verdict: Verdict, merged: Mapping[str, Any]) -> None:
+    """Take out of a verdict what is not to be as it wants it: later replies, merged with it, override it there."""
+    if verdict.planned is None or verdict.data is None:
+        return
+    kept = replies.kept(verdict.data, merged)
+    own = [change for change in verdict.planned.changes if change.path in kept]
+    lost = [change.path for change in verdict.planned.changes if change.path not in kept]
+    if lost:
+        verdict.notes.append(f"Overridden by a later webfilter: {', '.join(lost[:5])}.")
+    verdict.overridden = not own
+    if own:
+        verdict.planned = replace(verdict.planned, changes=own)
 
 
 def judged(call: Call, subscription: WebfilterSubscription, outcome: Outcome) -> Verdict:

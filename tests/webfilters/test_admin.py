@@ -194,7 +194,7 @@ class TestCalls:
 
     def test_list(self, browser: Client, call: FilterCall) -> None:
         page = browser.get(CALLS).content.decode()
-        assert "Changed at login" in page
+        assert "Kept for the login" in page
         assert "42 ms" in page
         assert "<b>note" not in page
         assert "profile.name" in page

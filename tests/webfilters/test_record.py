@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
+import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from celery.signals import worker_process_shutdown
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.contrib.auth.signals import user_logged_in
+from django.db import connection, transaction
 from django.utils import timezone
-from openedx_filters.learning.filters import CourseEnrollmentStarted, StudentRegistrationRequested
+from openedx_filters.learning.filters import (
+    CourseEnrollmentStarted,
+    StudentLoginRequested,
+    StudentRegistrationRequested,
+)
 
-from openedx_webhooks.models import FilterCall, Webfilter, WebfilterCounter
+from openedx_webhooks import tasks  # noqa: F401  it listens to Celery
+from openedx_webhooks.models import FilterCall, Webfilter, WebfilterCounter, incident
 from openedx_webhooks.testing import Receiver
 from openedx_webhooks.webfilters import masking, record
 from openedx_webhooks.webfilters.spots import Change
@@ -83,6 +93,108 @@ def test_one_bad_row_does_not_keep_its_neighbours_out(webfilter: MakeWebfilter, 
     record.put(_call(row.pk, detail="half a character: \ud800"))
     record.put(_call(row.pk, detail="c"))
     assert sorted(call.detail for call in calls()) == ["The details could not be written.", "a", "c"]
+
+
+def test_a_row_that_cannot_be_written_at_all_does_not_either(
+    webfilter: MakeWebfilter, calls: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted: list[tuple[str, str]] = []
+    monkeypatch.setattr(incident, "note", lambda *note: noted.append(note))
+    monkeypatch.setattr(record, "TRIES", (0.0, 0.0))
+    row = webfilter("CourseEnrollmentStarted")
+    record.put(_call(row.pk, filter_name="half a character: \ud800"))
+    record.put(_call(row.pk, detail="b"))
+    assert [call.detail for call in calls()] == ["b"]
+    assert WebfilterCounter.objects.get().calls == 2
+    assert noted == [("webfilter_record", "1 calls could not be written, and 0 not counted.")]
+
+
+def test_nor_does_a_counter(webfilter: MakeWebfilter, calls: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that would become negative."""
+    monkeypatch.setattr(record, "TRIES", (0.0, 0.0))
+    bad, good = webfilter("CourseEnrollmentStarted"), webfilter("StudentLoginRequested")
+    record.put(_call(bad.pk, outcome="", duration=-10))
+    record.put(_call(good.pk, outcome=""))
+    assert calls() == []
+    assert WebfilterCounter.objects.get(calls__gt=0).webfilter_id == good.pk
+
+
+@pytest.mark.parametrize("model", [FilterCall, WebfilterCounter])
+def test_what_the_database_does_not_take_is_tried_again(model: Any, webfilter: MakeWebfilter, calls: Any) -> None:
+    """And nothing is written or counted twice."""
+    row = webfilter("CourseEnrollmentStarted")
+    name = model._meta.db_table
+    with connection.schema_editor() as editor:
+        editor.alter_db_table(model, name, f"{name}_away")
+    try:
+        record.put(_call(row.pk))
+        record.put(_call(row.pk))
+        time.sleep(0.5)  # Within the first second: until the next try.
+    finally:
+        with connection.schema_editor() as editor:
+            editor.alter_db_table(model, f"{name}_away", name)
+    assert len(calls()) == 2
+    assert WebfilterCounter.objects.get().calls == 2
+
+
+def test_the_child_of_a_celery_worker_writes_before_it_ends(webfilter: MakeWebfilter) -> None:
+    """It ends by ``os._exit``, which passes ``atexit`` by."""
+    record.put(_call(webfilter("CourseEnrollmentStarted").pk))
+    worker_process_shutdown.send(sender=None, pid=os.getpid(), exitcode=0)
+    assert FilterCall.objects.count() == 1
+
+
+class TestOfSeveral:
+    """Where a later webfilter wants the same value otherwise, what the earlier one wanted did not come to be."""
+
+    @pytest.fixture
+    def answered(self, webfilter: MakeWebfilter, receiver: Receiver, learner: User, calls: Any) -> Any:
+        def answered(first: dict[str, Any], second: dict[str, Any]) -> list[FilterCall]:
+            answers = {"/1": data(**first), "/2": data(**second)}
+            receiver.answer(lambda request: answers[request.path])
+            for path in answers:
+                webfilter("CourseEnrollmentStarted", webhook_url=receiver.url(path))
+            enroll(learner)
+            return list(calls())
+
+        return answered
+
+    def test_all_of_it(self, answered: Any) -> None:
+        first, second = answered({"mode": "honor"}, {"mode": "verified"})
+        assert (first.outcome, second.outcome) == ("overridden", "changed")
+        assert first.detail == "Overridden by a later webfilter: mode."
+        counted = WebfilterCounter.objects.order_by("webfilter_id").values_list("unchanged", "changed")
+        assert list(counted) == [(1, 0), (0, 1)]
+
+    def test_a_part_of_it(self, answered: Any) -> None:
+        first, second = answered({"mode": "honor", "profile": {"name": "New", "city": "Turin"}},
+                                 {"mode": "verified", "profile": {"name": "Newer"}})  # fmt: skip
+        assert (first.outcome, second.outcome) == ("changed", "changed")
+        assert [change["path"] for change in json.loads(first.changes)] == ["profile.city"]
+        assert [change["path"] for change in json.loads(second.changes)] == ["profile.name", "mode"]
+        assert "profile.name, mode" in first.detail
+
+    def test_the_same_is_not_otherwise(self, answered: Any) -> None:
+        calls = answered({"mode": "honor"}, {"mode": "honor"})
+        assert [call.outcome for call in calls] == ["changed", "changed"]
+
+
+@pytest.mark.parametrize("succeeds", [True, False])
+def test_what_is_kept_for_a_login_counts_once_it_is_saved(
+    succeeds: bool, *, webfilter: MakeWebfilter, receiver: Receiver, learner: User, calls: Any
+) -> None:
+    webfilter("StudentLoginRequested")
+    receiver.answer(data(profile={"name": "New Name"}))
+    StudentLoginRequested.run_filter(user=learner)
+    (call,) = calls()
+    assert (call.outcome, call.get_outcome_display()) == ("deferred", "Kept for the login")
+    assert WebfilterCounter.objects.get().changed == 0
+    if succeeds:
+        session = SimpleNamespace(session_key="S")
+        user_logged_in.send(sender=User, request=SimpleNamespace(session=session), user=learner)
+    calls()
+    counter = WebfilterCounter.objects.get()
+    assert (counter.calls, counter.changed) == (1, int(succeeds))
 
 
 def test_a_retired_account_is_forgotten(transactional_db: None) -> None:
