@@ -139,12 +139,14 @@ def _round(python: str, port: int, *, ours: bool) -> dict[str, float]:
 
 
 def _report(ours: list[dict[str, float]], others: list[dict[str, float]]) -> None:
+    """Print medians. A ratio is the median of the rounds' own ratios: what slows the machine slows both of a round."""
     for name in ours[0]:
         own = statistics.median(one[name] for one in ours)
         line = f"{name:28} {own * 1000:10.3f} ms"
         if others:
             other = statistics.median(one[name] for one in others)
-            line += f"   published {other * 1000:10.3f} ms   ratio {own / other:6.2f}"
+            ratio = statistics.median(mine[name] / theirs[name] for mine, theirs in zip(ours, others, strict=True))
+            line += f"   published {other * 1000:10.3f} ms   ratio {ratio:6.2f}"
         sys.stdout.write(line + "\n")
 
 
