@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import importlib.util
 import inspect
 import logging
 import pkgutil
@@ -19,7 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import openedx_filters
-from django.apps import apps
+from django.apps import AppConfig, apps
 from openedx_filters.exceptions import OpenEdxFilterException
 from openedx_filters.tooling import OpenEdxPublicFilter
 
@@ -110,26 +109,30 @@ def suggest(text: str, n: int = 3) -> list[str]:
 
 
 def load_from_apps() -> None:
-    """Load the filters of other installed packages: the ``filters`` module of each app that defines some.
-
-    Only a module whose source speaks of OpenEdxPublicFilter is imported: ``filters`` is also what
-    django-filter's users call theirs. To be called once the apps are loaded.
-    """
+    """Load the filters of other installed packages. To be called once the apps are loaded."""
     for config in apps.get_app_configs():
-        name = f"{config.name}.filters"
-        try:
-            if _defines_filters(name):
-                importlib.import_module(name)
-        except Exception:
-            # Another package's mistake; the platform would meet it where it uses that module.
-            log.warning("openedx_webhooks: the filters of %s could not be loaded", name, exc_info=True)
+        for module in _modules_with_filters(config):
+            _load(module)
 
 
-def _defines_filters(module: str) -> bool:
-    spec = importlib.util.find_spec(module)
-    if spec is None or not spec.origin or not spec.origin.endswith(".py"):
+def _modules_with_filters(config: AppConfig) -> Iterator[str]:
+    """Return the ``filters`` modules of an app, and of the packages right below it, that define some.
+
+    Only a module whose source speaks of OpenEdxPublicFilter: ``filters`` is also what django-filter's users call
+    theirs. Nothing is imported to find them.
+    """
+    root = Path(config.path)
+    for path in (root / "filters.py", root / "filters" / "__init__.py", *sorted(root.glob("*/filters.py"))):
+        names = [name for name in path.relative_to(root).with_suffix("").parts if name != "__init__"]
+        if not names[0].startswith("test") and _speaks_of_filters(path):
+            yield ".".join([config.name, *names])
+
+
+def _speaks_of_filters(path: Path) -> bool:
+    try:
+        return "OpenEdxPublicFilter" in path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
         return False
-    return "OpenEdxPublicFilter" in Path(spec.origin).read_text(encoding="utf-8", errors="replace")
 
 
 def _load_package() -> None:

@@ -131,6 +131,26 @@ class TestOtherPackages:
         assert found is not None
         assert (found.name, list(found.arguments), found.halts) == ("ListedBySomebody", ["items"], ())
 
+    @pytest.mark.parametrize(
+        ("path", "is_loaded"),
+        [("filters/__init__.py", True), ("rooms/filters.py", True), ("tests/filters.py", False)],
+    )
+    def test_are_found_one_level_below(self, app: Path, path: str, is_loaded: bool) -> None:
+        source = app / path
+        source.parent.mkdir()
+        (source.parent / "__init__.py").touch()
+        source.write_text(
+            "from openedx_filters.tooling import OpenEdxPublicFilter\n"
+            "class FoundBelow(OpenEdxPublicFilter):\n"
+            f"    filter_type = 'org.somebody.below.{source.parent.name}.v1'\n",
+            encoding="utf-8",
+        )
+        filters.load_from_apps()
+        assert (filters.get(f"org.somebody.below.{source.parent.name}.v1") is not None) is is_loaded
+        module = f"some_xblock_app.{source.parent.name}"
+        for name in (f"{module}.filters", module):
+            sys.modules.pop(name, None)
+
     def test_a_filters_module_of_another_kind_is_not_imported(self, app: Path) -> None:
         (app / "filters.py").write_text("raise RuntimeError('imported')", encoding="utf-8")
         filters.load_from_apps()
