@@ -7,7 +7,7 @@ default, and the system checks name the setting and the mend (``Setting.problem`
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from django.conf import settings
@@ -167,6 +167,17 @@ LERNITO_MAX_COURSES = Setting("OPENEDX_WEBHOOKS_LERNITO_MAX_COURSES", 50, _integ
 def secret_keys() -> list[str | bytes]:
     """Return the site's ``SECRET_KEY``, and those of before that its ``SECRET_KEY_FALLBACKS`` still know."""
     return [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+
+
+def pipeline_of(filter_type: str) -> tuple[str, ...]:
+    """Return the paths of the steps that the platform runs for a filter, from ``OPEN_EDX_FILTERS_CONFIG``.
+
+    The tooling takes a path, a list of paths, or a dict with a ``pipeline``.
+    """
+    config = getattr(settings, "OPEN_EDX_FILTERS_CONFIG", None)
+    entry = config.get(filter_type) if isinstance(config, Mapping) else None
+    steps = entry.get("pipeline") if isinstance(entry, Mapping) else entry
+    return (steps,) if isinstance(steps, str) else tuple(steps) if isinstance(steps, (list, tuple)) else ()
 
 
 def all_settings() -> list[Setting[Any]]:

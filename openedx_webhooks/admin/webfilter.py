@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin, messages
@@ -24,6 +25,8 @@ from openedx_webhooks.admin.webfilter_form import WebfilterForm
 from openedx_webhooks.catalog import filters
 from openedx_webhooks.exceptions import AddressRefused
 from openedx_webhooks.models import Webfilter, WebfilterCounter
+from openedx_webhooks.models.webfilter import SWITCHES
+from openedx_webhooks.webfilters.step import STEP
 
 LOOK_UP = 2.0
 """Seconds that saving may spend on finding out whether the address would be refused."""
@@ -133,6 +136,8 @@ class WebfilterAdmin(Configured):
         refusal = egress.refusal_of(obj.webhook_url, app_settings.ALLOWED_NETWORKS(), LOOK_UP, app_settings.PROXY())
         if isinstance(refusal, AddressRefused):
             messages.warning(request, _("Saved, but nothing is asked yet: %s") % refusal)
+        for warning in _warnings(obj):
+            messages.warning(request, warning)
         super().save_model(request, obj, form, change)
         self._say_when(request)
 
@@ -188,6 +193,19 @@ class WebfilterAdmin(Configured):
         )
         self._say_when(request)
         return HttpResponseRedirect(reverse("admin:openedx_webhooks_webfilter_change", args=[webfilter_id]))
+
+
+def _warnings(webfilter: Webfilter) -> Iterator[str]:
+    """Return what is allowed, and has no effect as it stands, each with the mend."""
+    if webfilter.disable_halt and any(getattr(webfilter, f"halt_on_{kind}") for kind in SWITCHES):
+        yield _("Disable halting is on: the halt switches do nothing until it is taken off.")
+    found = filters.find(webfilter.event)
+    unwired = [f.filter_type for f in found if STEP not in app_settings.pipeline_of(f.filter_type)]
+    if unwired:
+        yield _(
+            "The platform does not ask webfilters about %(filters)s. Restart its processes; if that does not help, add "
+            "%(step)s to the pipeline of each in OPEN_EDX_FILTERS_CONFIG."
+        ) % {"filters": ", ".join(unwired), "step": STEP}
 
 
 def _counter(webfilter: Webfilter) -> WebfilterCounter | None:

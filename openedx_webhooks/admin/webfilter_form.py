@@ -68,7 +68,10 @@ class WebfilterForm(forms.ModelForm):  # type: ignore[type-arg]
             "format": _("Rows from before version 23 are Legacy: their receivers go on getting the bodies they know."),
             "use_www_form_encoding": _("The same content as a flat form, its keys joined by underscores."),
             "headers": _("Sent with every request. One 'Name: value' on each line."),
-            "timeout": _("For the whole exchange, at most 30. Empty: the site's OPENEDX_WEBHOOKS_FILTER_TIMEOUT."),
+            "timeout": _(
+                "For the whole exchange, at most 30. Empty: the site's OPENEDX_WEBHOOKS_FILTER_TIMEOUT. More than "
+                "OPENEDX_WEBHOOKS_FILTER_BUDGET, which all webfilters of a filter have together, counts as that."
+            ),
             "redirect_on_4xx": _("Where the learner is sent when a 4xx halts. Empty: a message."),
             "redirect_on_5xx": _("Where the learner is sent when a 5xx halts. Empty: a message."),
             "redirect_on_request_exception": _("Where the learner is sent then. Empty: a message."),

@@ -142,7 +142,8 @@ class Webfilter(models.Model):
             raise ValidationError(found)
 
     def _event_problem(self) -> str:
-        if filters.find(self.event) or self._event_is_stored():
+        # A row of another release's filter can still be switched off, and edited back.
+        if filters.find(self.event) or self._is_stored({"event": self.event}):
             return ""
         suggestions = filters.suggest(self.event)
         if not suggestions:
@@ -151,9 +152,9 @@ class Webfilter(models.Model):
             "names": gettext(" or ").join(suggestions)
         }
 
-    def _event_is_stored(self) -> bool:
-        # A row of another release's filter can still be switched off, and edited back.
-        return bool(self.pk) and type(self).objects.filter(pk=self.pk, event=self.event).exists()
+    def _is_stored(self, columns: dict[str, object]) -> bool:
+        """Return whether this row has these values in the table: what was saved once can be saved again."""
+        return bool(self.pk) and type(self).objects.filter(pk=self.pk, **columns).exists()
 
     def _timeout_problem(self) -> str:
         if self.timeout is None or MIN_TIMEOUT <= self.timeout <= MAX_TIMEOUT:
@@ -171,8 +172,15 @@ class Webfilter(models.Model):
             halt, redirect = getattr(self, f"halt_on_{kind}"), getattr(self, f"redirect_on_{kind}").strip()
             setattr(self, f"redirect_on_{kind}", redirect)
             problems[f"halt_on_{kind}"] = _halt_problem(halt, redirect, can_halt=can_halt, can_redirect=can_redirect)
-            problems[f"redirect_on_{kind}"] = _redirect_problem(redirect, can_redirect=can_redirect)
+            problem = _redirect_problem(redirect, can_redirect=can_redirect)
+            problems[f"redirect_on_{kind}"] = problem or self._unused_redirect_problem(kind)
         return problems
+
+    def _unused_redirect_problem(self, kind: str) -> str:
+        halt, redirect = getattr(self, f"halt_on_{kind}"), getattr(self, f"redirect_on_{kind}")
+        if halt or not redirect or self._is_stored({f"halt_on_{kind}": False, f"redirect_on_{kind}": redirect}):
+            return ""
+        return gettext("Nobody is sent there unless the switch above halts: tick it, or leave this empty.")
 
 
 def _halt_problem(halt: bool, redirect: str, *, can_halt: bool, can_redirect: bool) -> str:  # noqa: FBT001

@@ -11,11 +11,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from openedx_webhooks.catalog import filters
+from openedx_webhooks.webfilters.step import STEP
 
 log = logging.getLogger(__name__)
-
-STEP = "openedx_webhooks.webfilters.step.WebfilterStep"
-"""One step for every filter; it knows by ``filter_type`` which one runs."""
 
 HAND_WIRED = "openedx_webhooks.filters."
 """Where the steps of openedx-webhooks before 23 were, which sites listed themselves."""

@@ -17,6 +17,9 @@ from openedx_filters.filters import PipelineStep
 
 log = logging.getLogger(__name__)
 
+STEP = f"{__name__}.WebfilterStep"
+"""The step's path, as pipelines name it."""
+
 
 class WebfilterStep(PipelineStep):
     """Asks the live webfilters of the filter that runs, and applies what they answer."""

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from openedx_webhooks.catalog import filters
 from openedx_webhooks.models import FilterCall, Webfilter, WebfilterCounter
+from openedx_webhooks.webfilters.step import STEP
 
 ADD = "/admin/openedx_webhooks/webfilter/add/"
 LIST = "/admin/openedx_webhooks/webfilter/"
@@ -102,6 +103,8 @@ def test_the_form_shows_what_each_filter_sends_changes_and_is_halted_by(browser:
         ),
         ({"halt_on_4xx": "on", "redirect_on_4xx": "javascript:alert(1)"}, "redirect_on_4xx", "begins with http"),
         ({"redirect_on_request_exception": "example.com"}, "redirect_on_request_exception", "begins with http"),
+        ({"redirect_on_4xx": "https://example.com/why"}, "redirect_on_4xx", "unless the switch above halts"),
+        ({"halt_on_4xx": "on", "redirect_on_5xx": "/why"}, "redirect_on_5xx", "tick it, or leave this empty"),
     ],
 )
 def test_what_is_refused(browser: Client, fields: dict[str, str], field: str, sentence: str) -> None:
@@ -123,6 +126,54 @@ def test_a_refused_address_is_saved_with_a_warning(browser: Client) -> None:
         response = browser.post(ADD, form(), follow=True)
     assert "OPENEDX_WEBHOOKS_ALLOWED_NETWORKS" in response.content.decode()
     assert Webfilter.objects.exists()
+
+
+def test_a_redirect_that_is_stored_without_its_switch_stays(browser: Client, row: Webfilter) -> None:
+    """As the published package took it; another one is refused."""
+    Webfilter.objects.filter(pk=row.pk).update(redirect_on_4xx="/why")
+    page = f"{LIST}{row.pk}/change/"
+    assert browser.post(page, form(redirect_on_4xx="/why", description="Edited")).status_code == 302
+    assert "unless the switch" in errors(browser.post(page, form(redirect_on_4xx="/other")))["redirect_on_4xx"][0]
+    row.refresh_from_db()
+    assert (row.redirect_on_4xx, row.description) == ("/why", "Edited")
+
+
+def warnings(response: Any) -> list[str]:
+    return [str(message) for message in response.context["messages"] if message.level_tag == "warning"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_warned"),
+    [
+        ({"disable_halt": "on", "halt_on_5xx": "on"}, True),
+        ({"disable_halt": "on"}, False),
+        ({"halt_on_5xx": "on"}, False),
+    ],
+)
+def test_halt_switches_beside_disable_halting(browser: Client, fields: dict[str, str], is_warned: bool) -> None:
+    found = warnings(browser.post(ADD, form(**fields), follow=True))
+    sentence = "Disable halting is on: the halt switches do nothing until it is taken off."
+    assert found == ([sentence] if is_warned else [])
+
+
+@pytest.mark.parametrize(
+    "entry", [None, [], "a.Step", ["a.Step"], {"pipeline": "a.Step"}, {"pipeline": ["a.Step"]}, {"fail_silently": True}]
+)
+def test_a_filter_that_the_step_is_not_wired_to(browser: Client, settings: Any, entry: Any) -> None:
+    """Its class was loaded too late, or the site's last patch replaced the setting."""
+    (found,) = filters.find("StudentLoginRequested")
+    settings.OPEN_EDX_FILTERS_CONFIG = {**settings.OPEN_EDX_FILTERS_CONFIG, found.filter_type: entry}
+    (warning,) = warnings(browser.post(ADD, form(), follow=True))
+    assert found.filter_type in warning
+    assert "Restart its processes" in warning
+    assert "add openedx_webhooks.webfilters.step.WebfilterStep to the pipeline" in warning
+
+
+@pytest.mark.parametrize("entry", [STEP, [STEP], {"pipeline": STEP}, {"pipeline": ["a.Step", STEP]}])
+def test_a_filter_that_it_is_wired_to(browser: Client, settings: Any, entry: Any) -> None:
+    (found,) = filters.find("StudentLoginRequested")
+    settings.OPEN_EDX_FILTERS_CONFIG = {found.filter_type: entry}
+    assert warnings(browser.post(ADD, form(), follow=True)) == []
 
 
 def test_a_row_of_the_published_package(browser: Client, row: Webfilter) -> None:
