@@ -13,6 +13,7 @@ from openedx_webhooks import app_settings
 from openedx_webhooks.catalog import contracts, events, filters
 from openedx_webhooks.catalog.contracts import Account, Contract, Response
 from openedx_webhooks.catalog.filters import Filter, Halt
+from openedx_webhooks.payloads.filters import ATTRIBUTES, BLOCK_FACTS, MODEL_FIELDS, PROFILE_FIELDS, USER_FIELDS
 from openedx_webhooks.payloads.redaction import is_credential
 from openedx_webhooks.webfilters.objects import is_closed
 
@@ -27,7 +28,22 @@ _CHANGED_AS: Mapping[str, str] = {
     "tabs": gettext_noop("another list of tabs"),
     "enrollments_data": gettext_noop("another list of enrollments"),
     "price": gettext_noop("another number"),
+    "status": gettext_noop("another status, as text"),
+    "generation_mode": gettext_noop("another mode, as text"),
 }
+_MERGED = gettext_noop("keys are merged deep; objects of the platform stay")
+_BY_TYPE = gettext_noop(
+    "by its type: plain values and lists are replaced, keys of dicts are merged deep, objects of the platform stay"
+)
+_PLAIN = gettext_noop("another text, number, date or key, as it has one; a list, dict or object stays")
+
+_ROWS: Mapping[str, str] = {
+    "enrollment": "courseenrollment",
+    "current_membership": "cohortmembership",
+    "target_cohort": "courseusergroup",
+    "custom_template": "certificatetemplate",
+}
+"""Arguments that are rows, with the names of their models."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,13 +93,25 @@ def _described(found: Filter, value: str) -> Described:
 
 def _sends(found: Filter, contract: Contract) -> Iterator[str]:
     if contract.learner:
-        yield _("user and profile: allowed columns of the account; never the password")
-    withheld = {*contract.withheld, contract.learner}
+        yield _with_parts("user", USER_FIELDS)
+        yield _with_parts("profile", PROFILE_FIELDS)
+    unsent = {*contract.withheld, contract.learner, *contract.lookups}
     for name in found.arguments:
-        if name not in withheld and not is_credential(name):
+        if name not in unsent and not is_credential(name):
             keys = sorted(key.partition(".")[2] for key in contract.withheld if key.startswith(f"{name}."))
-            yield f"{name}, {_('without')} {', '.join(keys)}" if keys else name
-    yield "event_metadata: event_type, time, id"
+            yield f"{name}, {_('without')} {', '.join(keys)}" if keys else _with_parts(name, _parts(name))
+    yield _with_parts("event_metadata", ("event_type", "time", "id"))
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    """Return the columns or attributes of an argument that leave; none where it leaves whole."""
+    if name == "block":
+        return BLOCK_FACTS
+    return MODEL_FIELDS.get(_ROWS.get(name, ""), ()) or ATTRIBUTES.get(name, ())
+
+
+def _with_parts(name: str, parts: tuple[str, ...]) -> str:
+    return f"{name}: {', '.join(parts)}" if parts else name
 
 
 def _changes(contract: Contract) -> Iterator[str]:
@@ -98,10 +126,10 @@ def _changes(contract: Contract) -> Iterator[str]:
             yield f"{name}: " + _("filter and exclude by ") + ", ".join(contract.lookups[name])
         elif name == "url" or name.endswith("_url"):
             yield f"{name}: " + _("another URL or path")
+        elif contract.known:
+            yield f"{name}: " + _(_CHANGED_AS.get(name, _MERGED))
         else:
-            yield f"{name}: " + _(
-                _CHANGED_AS.get(name, gettext_noop("keys are merged deep; objects of the platform stay"))
-            )
+            yield f"{name}: " + _(_PLAIN if contract.plain else _BY_TYPE)
 
 
 def _halts(found: Filter, contract: Contract) -> Iterator[str]:
@@ -116,7 +144,7 @@ def _halts(found: Filter, contract: Contract) -> Iterator[str]:
 
 def _halt(halt: Halt, contract: Contract) -> str:
     named = ", ".join(p.name for p in halt.parameters)
-    uses = []
+    uses = [_("ignored here: it would be a server error")] if halt.name in contract.unsafe else []
     if halt.name == contract.main:
         uses.append(_("what the switches below raise"))
     if halt.name == contract.redirecting:

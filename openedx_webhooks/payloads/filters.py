@@ -47,6 +47,9 @@ ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
 }
 """By the name of an argument: the attributes of an object that leave."""
 
+BLOCK_FACTS = ("usage_key", "block_type", "display_name")
+"""What leaves of an XBlock."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Places:
@@ -200,11 +203,8 @@ def _shown(walk: Walk, name: str, value: Any) -> Any:
 
 
 def _block(walk: Walk, block: Any, scope_ids: Any) -> dict[str, Any]:
-    return {
-        "usage_key": _attribute(walk, scope_ids, "usage_id"),
-        "block_type": _attribute(walk, scope_ids, "block_type"),
-        "display_name": _attribute(walk, block, "display_name"),
-    }
+    facts = ((scope_ids, "usage_id"), (scope_ids, "block_type"), (block, "display_name"))
+    return {name: _attribute(walk, *fact) for name, fact in zip(BLOCK_FACTS, facts, strict=True)}
 
 
 def _attribute(walk: Walk, value: Any, name: str) -> Any:

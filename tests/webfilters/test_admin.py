@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client, override_settings
 from django.utils import timezone
 
+from openedx_webhooks.admin import contract
 from openedx_webhooks.catalog import filters
 from openedx_webhooks.models import FilterCall, Webfilter, WebfilterCounter
 from openedx_webhooks.webfilters.step import STEP
@@ -78,12 +80,60 @@ def test_the_form_shows_what_each_filter_sends_changes_and_is_halted_by(browser:
     shown = shown[: shown.index("</details>")]
     assert not shown.split(">", 1)[0].endswith("hidden")
     for text in (
-        "user and profile",
+        "user: id, username, email, ",
+        "profile: id, user_id, name, ",
         "profile.name",
         "once the login has succeeded",
         "PreventLogin(message, redirect_to",
     ):
         assert text in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "sends", "changes", "halts"),
+    [
+        (
+            "CourseUnenrollmentStarted",
+            ["enrollment: id, user_id, course_id, created, is_active, mode"],
+            [],
+            ["PreventUnenrollment(message, redirect_to, status_code): what the switches below raise"],
+        ),
+        (
+            "CertificateCreationRequested",
+            ["status", "grade: percent, passed, letter_grade"],
+            ["status: another status, as text", "generation_mode: another mode, as text"],
+            [],
+        ),
+        (
+            "RenderXBlockStarted",
+            ["context"],
+            ["context: keys are merged deep; objects of the platform stay"],
+            ["PreventXBlockBlockRender(message, redirect_to, status_code): ignored here: it would be a server error"],
+        ),
+        ("VerticalBlockChildRenderStarted", ["block: usage_key, block_type, display_name"], [], []),
+    ],
+)
+def test_a_contract_in_words(name: str, sends: list[str], changes: list[str], halts: list[str]) -> None:
+    (described,) = (d for d in contract.described() if d.name == name)
+    assert set(sends) <= set(described.sends)
+    assert set(changes) <= set(described.changes)
+    assert set(halts) <= set(described.halts)
+
+
+def test_rows_that_are_not_read_are_not_said_to_be_sent() -> None:
+    (described,) = (d for d in contract.described() if d.name == "ScheduleQuerySetRequested")
+    assert described.sends == ["event_metadata: event_type, time, id"]
+    assert described.changes[0].startswith("schedules: filter and exclude by enrollment__course_id")
+
+
+@pytest.mark.parametrize(("package", "words"), [("openedx_filters", "by its type"), ("somebody", "another text")])
+def test_a_filter_that_is_not_in_the_table(package: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = replace(filters.find("CourseEnrollmentStarted")[0], filter_type="org.new.v1", module=f"{package}.filters")
+    monkeypatch.setattr(filters, "all_filters", lambda: {found.filter_type: found})
+    (described,) = contract.described()
+    assert described.changes == [line for line in described.changes if words in line]
+    assert described.changes
+    assert ("Another package" in described.note) is (package == "somebody")
 
 
 @pytest.mark.parametrize(
