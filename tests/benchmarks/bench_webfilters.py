@@ -1,8 +1,7 @@
 """What a webfilter costs a learner's request, in ratio to the published openedx-webhooks 22.0.0.
 
-    python -m venv published
-    published/bin/pip install -r requirements/test.txt
-    published/bin/pip install -r requirements/releases/verawood.txt 'openedx-webhooks==22.0.0'
+    python3.12 -m venv published
+    published/bin/pip install -r requirements/peers-published.txt
     python tests/benchmarks/bench_webfilters.py published/bin/python [rounds]
 
 Both packages run the same script in processes of their own, in alternating rounds, against one receiver in a
