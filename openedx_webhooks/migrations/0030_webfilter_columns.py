@@ -33,7 +33,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='webfilter',
             name='allow_html',
-            field=models.BooleanField(default=False, help_text='Messages, custom responses and fragments may hold HTML. Only for a receiver you trust.', null=True, verbose_name='allow HTML'),
+            field=models.BooleanField(default=False, help_text='What it writes into pages, forms, accounts and messages may hold HTML. Only for a receiver you trust.', null=True, verbose_name='allow HTML'),
         ),
         migrations.AddField(
             model_name='webfilter',

@@ -81,7 +81,9 @@ class Webfilter(models.Model):
         _("allow HTML"),
         null=True,
         default=False,
-        help_text=_("Messages, custom responses and fragments may hold HTML. Only for a receiver you trust."),
+        help_text=_(
+            "What it writes into pages, forms, accounts and messages may hold HTML. Only for a receiver you trust."
+        ),
     )
     format = models.CharField(_("format"), max_length=20, null=True, choices=Format.choices, default=Format.DEFAULT)
     secret = models.CharField(_("secret"), max_length=255, null=True, blank=True, default=signing.generate_secret)

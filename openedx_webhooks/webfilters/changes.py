@@ -37,7 +37,7 @@ def changed(spot: Spot, current: Any, wanted: Any) -> Any:
     Raises ReplyError where the reply may not have what it wants.
     """
     _check_open(spot)
-    if spot.contract.plain and not isinstance(current, _PLAIN):
+    if spot.contract.plain and spot.path in spot.contract.changes and not isinstance(current, _PLAIN):
         raise spot.refused("Of this filter only text, numbers, dates and keys may change.")
     apply = next(row for accepts, row in ROWS if accepts(current))
     return apply(spot, current, wanted)
@@ -181,6 +181,9 @@ def _set(spot: Spot, current: set[Any], wanted: Any) -> Any:
         raise spot.refused("A list of text is expected.")
     if not all(isinstance(item, str) for item in current):
         return _object(spot, current, wanted)
+    added = [item for item in wanted if item not in current]
+    if reason := texts.problem_in(spot.name, added, allow_html=spot.allow_html):
+        raise spot.refused(reason)
     new = {*current, *wanted} if spot.path in spot.contract.grows else set(wanted)
     return current if new == current else _replaced(spot, current, type(current)(new))
 

@@ -215,6 +215,13 @@ class TestAPage:
         receiver.answer(data(context={"transaction": text}))
         assert render({"transaction": "old"}) == {"transaction": text}
 
+    def test_an_item_of_a_set(self, webfilter: MakeWebfilter, receiver: Receiver, calls: Any) -> None:
+        webfilter("DashboardRenderStarted")
+        receiver.answer(data(context={"names": ["<3", "<script>"]}), data(context={"names": ["<3", "b"]}))
+        assert render({"names": {"<3", "a"}}) == {"names": {"<3", "a"}}
+        assert render({"names": {"<3", "a"}}) == {"names": {"<3", "b"}}
+        assert [call.outcome for call in calls()] == ["refused", "changed"]
+
     @pytest.mark.parametrize("key", ["<script>", "<img src=x>.name", "javascript:alert(1)"])
     def test_a_key_is_text_too(self, key: str, *, webfilter: MakeWebfilter, receiver: Receiver, calls: Any) -> None:
         webfilter("DashboardRenderStarted")

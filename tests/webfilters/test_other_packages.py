@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import pytest
+from openedx_filters.exceptions import OpenEdxFilterException
 from openedx_filters.tooling import OpenEdxPublicFilter
 
 from openedx_webhooks.catalog import contracts, filters
 from openedx_webhooks.testing import Receiver
-from tests.webfilters.conftest import MakeWebfilter, data
+from tests.webfilters.conftest import MakeWebfilter, data, halt
 from tests.webfilters.test_every_filter import FILTERS  # noqa: F401  collected before these classes are
 
 STEP = "openedx_webhooks.webfilters.step.WebfilterStep"
@@ -55,6 +56,10 @@ class RightsOfNobodyKnownRequested(OpenEdxPublicFilter):
         "colour": "red",
         "count": 1,
     }
+
+    class RenderInstead(OpenEdxFilterException):
+        def __init__(self, message: str, template_name: str, template_context: Any = None) -> None:
+            super().__init__(message, template_name=template_name, template_context=template_context)
 
     @classmethod
     def run_filter(
@@ -139,6 +144,17 @@ def test_nor_where_nobody_knows_the_filter(
     given = RightsOfNobodyKnownRequested.given
     assert RightsOfNobodyKnownRequested.run_filter(**given) == given
     assert [call.outcome for call in calls()] == ["refused"]
+
+
+def test_a_halt_of_it_with_a_template(webfilter: MakeWebfilter, receiver: Receiver) -> None:
+    webfilter("RightsOfNobodyKnownRequested")
+    value = {"template_name": "other/page.html", "template_context": {"reason": "closed"}}
+    receiver.answer(halt("RenderInstead", value), halt("RenderInstead", {"template_name": "other/page.html"}))
+    given = RightsOfNobodyKnownRequested.given
+    for expected in ({"allowed": False, "action": "edit", "reason": "closed"}, given["context"]):
+        with pytest.raises(RightsOfNobodyKnownRequested.RenderInstead) as raised:
+            RightsOfNobodyKnownRequested.run_filter(**given)
+        assert raised.value.template_context == expected
 
 
 def test_its_plain_values_may_change(webfilter: MakeWebfilter, receiver: Receiver) -> None:
