@@ -44,13 +44,8 @@ class Job:
     """Made before this one."""
     due_at: str
     """As the database writes it: what is put back where the address is refused, so that the order stays."""
-    token: str
-    """The claim; what is recorded without it changes nothing."""
-
-    @property
-    def key(self) -> tuple[int, str]:
-        """What tells this claim of the delivery from every other."""
-        return self.delivery_id, self.token
+    key: tuple[int, str]
+    """The delivery's id and the claim's token: what is recorded without it changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +149,7 @@ class Claimer:
                 size=row[4],
                 attempts=row[5],
                 due_at=row[6],
-                token=token,
+                key=(row[0], token),
             )
             for row in rows
             if row[7] == "pending" or row[8] == token

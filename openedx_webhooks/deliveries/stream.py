@@ -7,6 +7,7 @@ them: docs/decisions/0002.
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Hashable
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FLUSH_ROWS, FLUSH_AFTER = 200, 0.05
+FLUSH_ROWS, FLUSH_AFTER = 100, 0.05
 """Results, or seconds since the first of them, that make a flush."""
 BUSY_PACE = 0.5
 """Seconds after which what could not be written, because of a lock or an outage, is tried again."""
@@ -229,20 +230,29 @@ class Stream:
         if self._under_way:
             self._collect(now, claiming=claiming)
             now = time.monotonic()
-        enough = len(self._done) >= FLUSH_ROWS or not self._under_way
-        if self._done and now >= self._away_until and (enough or now >= self._next_flush):
+        if self._flush_is_due(now, claiming=claiming):
             self._flush()
         elif self._done and not self._under_way:
             time.sleep(max(self._next_flush - now, 0.0))
 
+    def _flush_is_due(self, now: float, *, claiming: bool) -> bool:
+        if not self._done or now < self._away_until:
+            return False
+        if not self._under_way:
+            return True
+        # Refill first, where both are due: the sockets are busy while results are written down.
+        if claiming and len(self._done) < 2 * FLUSH_ROWS and self._look_is_due(now):
+            return False
+        return len(self._done) >= FLUSH_ROWS or now >= self._next_flush
+
     def _collect(self, now: float, *, claiming: bool) -> None:
-        due = self._next_flush if self._done else now + LOOK_PACE
         enough = FLUSH_ROWS - len(self._done)
+        due = min(self._next_flush if self._done else math.inf, now + LOOK_PACE if enough > 0 else now)
         if claiming and self._rooms.free >= self._rooms.sockets // 8:
             due = min(due, self._next_look)
             if self._refill_at >= 0:
                 enough = min(enough, self._rooms.in_flight - self._refill_at)
-        results = self._sender.collect(timeout=min(max(due - now, 0.001), LOOK_PACE), at_least=max(enough, 1))
+        results = self._sender.collect(timeout=max(due - now, 0.001), at_least=max(enough, 1))
         schedule = app_settings.RETRY_SCHEDULE() if results else ()
         for key, outcome in results:
             job, request, shown = self._under_way.pop(key)

@@ -14,8 +14,7 @@ import socket
 import ssl
 from collections.abc import Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -41,8 +40,7 @@ _BESIDE_THE_BODY = 1024 * 1024
 """Bytes of an answer beside its body; more than one read (256 KiB) and the longest head that is accepted."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Exchange:
+class _Exchange(NamedTuple):
     target: Target
     watch: Stopwatch
 
@@ -94,7 +92,7 @@ class Poster:
 
     async def _reply(self, target: Target, headers: dict[str, str], body: bytes) -> Reply:
         response = await self._session.post(
-            URL(target.url, encoded=True), data=body, headers=headers, allow_redirects=False, proxy=self._proxy
+            _url(target.url), data=body, headers=headers, allow_redirects=False, proxy=self._proxy
         )
         try:
             kept, whole = await self._first_bytes(response.content)
@@ -145,6 +143,11 @@ class Poster:
         family, kind, protocol, _, address = info
         judge(_exchange.get().target, address[0], self._allowed)
         return socket.socket(family, kind, protocol)
+
+
+@functools.lru_cache(maxsize=4096)
+def _url(text: str) -> URL:
+    return URL(text, encoded=True)
 
 
 class _Connector(aiohttp.TCPConnector):
