@@ -35,7 +35,9 @@ class Setting(Generic[T]):
     def __call__(self) -> T:
         """Return the typed value, or the default's where the site's value cannot be used."""
         given, parsed = getattr(settings, self.name, self.default), self._parsed
-        if parsed is not None and parsed[0] is given:
+        if isinstance(given, list):  # somebody may add to it
+            given = tuple(given)
+        if parsed is not None and (parsed[0] is given or (isinstance(given, tuple) and parsed[0] == given)):
             return parsed[1]
         try:
             value = self.parse()

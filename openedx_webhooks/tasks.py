@@ -38,7 +38,7 @@ def deliver(turn: str = "") -> None:
         if tally is None:
             engine.wake_for_a_dead_holder()
         else:
-            engine.wake_for_the_rest()
+            engine.wake_for_the_rest(in_vain=not (tally.delivered or tally.failed or tally.postponed))
     except Error as error:
         engine.explain(error)
 
@@ -52,7 +52,7 @@ def soft_limit_stops() -> Iterator[Callable[[], bool]]:
     over = threading.Event()
     try:
         before = signal.signal(signal.SIGUSR1, lambda *_: over.set())
-    except ValueError:  # Not the main thread: a pool of threads has no soft limits.
+    except (AttributeError, ValueError):  # Not the main thread, or Windows: no soft limits there.
         yield over.is_set
         return
     try:

@@ -30,8 +30,8 @@ FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0
 LASTING, BRIEF = 3600.0, 50.0
 """Seconds after which a worker passes a message over: of one that lasts, and of those that a process sends beside it,
 so that an outage of the workers leaves behind few that are worked off one by one."""
-LASTING_PACE = 5.0
-"""Seconds between two messages of a process that last."""
+LASTING_PACE = 55.0
+"""Seconds between two messages of a process that last; less than the minute of every worker, whose messages do."""
 BROKER_PATIENCE = 1.0
 """Seconds for each step of talking to the broker."""
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -43,8 +43,8 @@ class Walk:
     """Whether this turn looks only at what came due within ``RECENT`` seconds."""
     among: frozenset[int] | None = None
     """The webhooks that have something due, as the peek saw them; None where all have to be asked."""
-    next_peek: float = 0.0
-    """On the monotonic clock."""
+    next_peek: dict[bool, float] = field(default_factory=dict)
+    """When the next recent (True) or whole (False) turn may peek again, on the monotonic clock."""
     longest: float = math.inf
     """Seconds; webhooks with a longer timeout are passed over."""
 
@@ -74,9 +74,9 @@ class Looker:
 
     def next_slice(self, walk: Walk) -> list[Due]:
         """Return the webhooks of the turn's next slice that have something due, by id; move the walk on."""
-        if walk.cursor == 0 and time.monotonic() >= walk.next_peek:
+        if walk.cursor == 0 and time.monotonic() >= walk.next_peek.get(walk.recent, 0.0):
             walk.among = self._peek(walk)
-            walk.next_peek = time.monotonic() + PEEK_PACE if walk.among is None else 0.0
+            walk.next_peek[walk.recent] = time.monotonic() + PEEK_PACE if walk.among is None else 0.0
         if walk.among is not None and not walk.among:
             return []
         since, params = self.since(walk)

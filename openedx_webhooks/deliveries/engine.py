@@ -101,12 +101,17 @@ def _sender() -> Sender:
     return Sender(allowed_networks=app_settings.ALLOWED_NETWORKS(), proxy=app_settings.PROXY())
 
 
-def wake_for_the_rest() -> None:
-    """After a slice, have a worker look again: now where something is due, else at the next retry within a minute."""
+def wake_for_the_rest(*, in_vain: bool = False) -> None:
+    """After a slice, have a worker look again: now where something is due, else at the next retry within a minute.
+
+    ``in_vain`` says that the slice delivered nothing: what is due may be locked by somebody, and is given a moment.
+    """
     connection = engine_connection()
     seconds = due.seconds_to_next(connection, HORIZON)
     if seconds is None:
         return
+    if in_vain:
+        seconds = max(seconds, IDLE_PACE)
     if seconds <= 0:
         _hand_over()
     elif slot.plan_wake_up(connection, seconds):

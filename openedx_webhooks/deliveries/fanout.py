@@ -30,10 +30,13 @@ def fan_out(connection: BaseDatabaseWrapper) -> int:
 
 def _targets(event: Event) -> tuple[list[tuple[int, Encoding]], dict[Encoding, int]]:
     """Return the (webhook id, encoding) pairs, and the size of each encoding's body."""
-    sizes = {Encoding.DEFAULT: len(event.body)}
-    sizes |= {Encoding(e): len(body) for e, body in json.loads(event.other_bodies or "{}").items()}
-    targets = [(int(webhook_id), Encoding(e)) for webhook_id, e in json.loads(event.fan_out or "[]")]
-    return targets, {encoding: sizes[encoding] for _, encoding in targets}
+    bodies = {Encoding.DEFAULT: event.body, **json.loads(event.other_bodies or "{}")}
+    sizes = {encoding: len(bodies[encoding]) for encoding in Encoding if encoding in bodies}
+    wanted = json.loads(event.fan_out or "[]")
+    targets = [(int(webhook_id), Encoding(name)) for webhook_id, name in wanted if name in sizes]
+    if unknown := len(wanted) - len(targets):
+        incident.note("fan-out", f"Event {event.pk}: {unknown} deliveries in no encoding known here.")
+    return targets, sizes
 
 
 def _fan_out(connection: BaseDatabaseWrapper, event_id: int) -> None:

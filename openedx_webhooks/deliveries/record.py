@@ -31,6 +31,9 @@ ROWS = 190
 HEADERS_KEPT = 4096
 UNWRITABLE = "(could not be stored)"
 
+Keys = set[tuple[int, str]]
+"""Of ``Job.key``."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
@@ -76,39 +79,38 @@ class Recorded:
     """Somebody has their rows locked: to be given again."""
 
 
-def record(connection: BaseDatabaseWrapper, results: Sequence[Result]) -> Iterator[Recorded]:
+def record(connection: BaseDatabaseWrapper, results: Sequence[Result], tried: Keys) -> Iterator[Recorded]:
     """Write attempts and what becomes of their deliveries, piece by piece; waits for nobody's lock.
+
+    ``tried`` remembers, from one call to the next, what had been written when a commit was not answered.
 
     A result whose delivery no longer carries the token is neither written nor busy: another worker has it. Raises
     only where the database itself is away; the pieces before are written then, and must not be given again.
     """
     for piece in _pieces([(result, _row(result)) for result in results]):
-        written, busy = _write_somehow(connection, piece)
+        written, busy = _write_somehow(connection, piece, tried)
         yield Recorded(count=len(piece), written=written, busy=busy)
 
 
 _Piece = Sequence[tuple[Result, "_Row"]]
 _Split = tuple[list[Result], list[Result]]
-_Keys = set[tuple[int, str]]
 
 
-def _write_somehow(connection: BaseDatabaseWrapper, piece: _Piece) -> _Split:
+def _write_somehow(connection: BaseDatabaseWrapper, piece: _Piece, tried: Keys) -> _Split:
     """Write a piece in one transaction; where the database refuses it, row by row."""
-    tried: _Keys = set()
     try:
         return again(lambda: _write(connection, piece, tried), connection=connection)
     except Error as error:
         if passing(error):
             raise
         log.warning("openedx_webhooks: %s attempts are recorded one by one: %s", len(piece), _code(error))
-    parts = [_write_one(connection, item) for item in piece]
+    parts = [_write_one(connection, item, tried) for item in piece]
     return [r for own, _ in parts for r in own], [r for _, locked in parts for r in locked]
 
 
-def _write_one(connection: BaseDatabaseWrapper, item: tuple[Result, _Row]) -> _Split:
+def _write_one(connection: BaseDatabaseWrapper, item: tuple[Result, _Row], tried: Keys) -> _Split:
     """Write one row as it is, else with fixed texts, else the delivery alone without its attempt."""
     last: Error | None = None
-    tried: _Keys = set()
     for write in (
         lambda: _write(connection, [item], tried),
         lambda: _write(connection, [_plain(item)], tried),
@@ -161,11 +163,10 @@ def _pieces(rows: Iterable[tuple[Result, _Row]]) -> Iterator[list[tuple[Result, 
         yield piece
 
 
-def _write(connection: BaseDatabaseWrapper, piece: _Piece, tried: _Keys, *, log_attempts: bool = True) -> _Split:
+def _write(connection: BaseDatabaseWrapper, piece: _Piece, tried: Keys, *, log_attempts: bool = True) -> _Split:
     """Write a piece in one transaction.
 
-    ``tried`` is what an earlier try had written when its commit was not answered: where the token is gone by now, the
-    commit took effect.
+    What is in ``tried`` and has lost its token by now was written by an earlier try, whose commit took effect.
     """
     read_committed(connection)
     with transaction.atomic(using=connection.alias):
@@ -183,7 +184,7 @@ def _write(connection: BaseDatabaseWrapper, piece: _Piece, tried: _Keys, *, log_
             _finish(connection, end, ids)
         if log_attempts:
             _insert_attempts(connection, [(r, w) for r, w in own if r.verdict.counts])
-        owned |= tried
+        owned |= {key for key in tried if key[0] not in locked}
         tried.update(result.job.key for result, _ in own)
     for result, row in piece:
         if result.job.key not in owned and result.job.delivery_id not in locked:
@@ -196,7 +197,7 @@ def _write(connection: BaseDatabaseWrapper, piece: _Piece, tried: _Keys, *, log_
     return written, [r for r, _ in piece if r.job.delivery_id in locked and r.job.key not in owned]
 
 
-def _lock(connection: BaseDatabaseWrapper, jobs: Sequence[Job]) -> tuple[_Keys, set[int]]:
+def _lock(connection: BaseDatabaseWrapper, jobs: Sequence[Job]) -> tuple[Keys, set[int]]:
     """Lock the deliveries; return the keys that still hold, and the ids that somebody else has locked."""
     ids = sorted({job.delivery_id for job in jobs})
     sql = "SELECT id, token FROM openedx_webhooks_delivery WHERE id IN"

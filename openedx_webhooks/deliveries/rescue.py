@@ -10,7 +10,7 @@ import logging
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from openedx_webhooks.deliveries.sql import again, numbers
+from openedx_webhooks.deliveries.sql import again, by_index, numbers
 from openedx_webhooks.models.clock import earlier_sql, execute, fetch, microseconds, utc_now_sql
 
 log = logging.getLogger(__name__)
@@ -27,11 +27,13 @@ def pull_back(connection: BaseDatabaseWrapper, seconds: float) -> int:
         f" WHERE hold_until > {now}"
     )
     again(lambda: execute(connection, holds, [microseconds(seconds)]), connection=connection)
-    # From the claim's index alone. What is recorded from here on is due by the new clock.
-    waiting = f"SELECT id FROM openedx_webhooks_delivery WHERE status = 'pending' AND due_at > {now}"
+    # From one index alone. What is recorded from here on is due by the new clock.
+    index = by_index(connection, "openedx_webhooks_due")
+    waiting = f"SELECT id FROM openedx_webhooks_delivery {index} WHERE status = 'pending' AND due_at > {now}"
     ids = sorted(row[0] for row in again(lambda: fetch(connection, waiting), connection=connection))
     for start in range(0, len(ids), CHUNK):
         _pull_back(connection, ids[start : start + CHUNK], seconds)
+    _pull_events_back(connection, seconds)
     log.warning(
         "openedx_webhooks: the database's clock stepped back by %.0f seconds; %s waiting deliveries were made due"
         " as much earlier",
@@ -47,3 +49,22 @@ def _pull_back(connection: BaseDatabaseWrapper, ids: list[int], seconds: float) 
         f" WHERE id IN ({numbers(ids)}) AND status = 'pending'"
     )
     again(lambda: execute(connection, sql, [microseconds(seconds)]), connection=connection)
+
+
+def _pull_events_back(connection: BaseDatabaseWrapper, seconds: float) -> None:
+    """Make the newest events as much older, from the last one on: they are what a step back is told by.
+
+    Left ahead, they would have every later drain take the clock for stepped back once more.
+    """
+    now = utc_now_sql(connection)
+    newest = f"SELECT id, created > {now} FROM openedx_webhooks_event WHERE id < %s ORDER BY id DESC LIMIT {CHUNK}"
+    earlier = f"UPDATE openedx_webhooks_event SET created = {earlier_sql(connection, 'created')} WHERE id IN"
+    below = 2**63 - 1
+    while True:
+        rows = again(lambda b=below: fetch(connection, newest, [b]), connection=connection)  # type: ignore[misc]
+        ahead = sorted(event_id for event_id, is_ahead in rows if is_ahead)
+        if not ahead:
+            return
+        sql = f"{earlier} ({numbers(ahead)})"
+        again(lambda s=sql: execute(connection, s, [microseconds(seconds)]), connection=connection)  # type: ignore[misc]
+        below = rows[-1][0]

@@ -1,7 +1,8 @@
 """One drain at a time per site: a leased row with a mark, so that no wake-up is stranded.
 
-A wake-up that finds every slot taken marks them and returns. The holder clears the mark before each look and, after
-it has released the slot, checks the mark and takes the slot again. ``MAX_DRAINS`` is the number of slots.
+A wake-up that finds every slot taken marks them and returns. The holder clears the mark before each look that may be
+its last and, after it has released the slot, checks the mark and takes the slot again. ``MAX_DRAINS`` is the number of
+slots.
 """
 
 from __future__ import annotations

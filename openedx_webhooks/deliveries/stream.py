@@ -7,7 +7,6 @@ them: docs/decisions/0002.
 from __future__ import annotations
 
 import logging
-import math
 import random
 import time
 from collections.abc import Callable, Hashable
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FLUSH_ROWS, FLUSH_AFTER = 100, 0.05
+FLUSH_ROWS, FLUSH_AFTER = 200, 0.05
 """Results, or seconds since the first of them, that make a flush."""
 BUSY_PACE = 0.5
 """Seconds after which what could not be written, because of a lock or an outage, is tried again."""
@@ -94,6 +93,8 @@ class Stream:
         self._under_way: dict[Hashable, tuple[claim.Job, Request, str]] = {}
         """By ``Job.key``, because two claims of one delivery are two: what was sent, and its headers for the log."""
         self._done: list[Result] = []
+        self._tried: set[tuple[int, str]] = set()
+        """What was written when a commit was not answered."""
         self._tail: set[Hashable] | None = None
         """After the slice: what was under way at its end and still is."""
         self._lost = False
@@ -101,6 +102,8 @@ class Stream:
         self._next_look = self._next_flush = self._next_renewal = self._next_sweep = self._away_until = 0.0
         self._next_fan_out = 0.0
         self._next_whole_look = time.monotonic() + WHOLE_PACE
+        self._busy = 0
+        """How many of what is done somebody has locked: the first ones."""
         self._refill_at = -1
         """After a claim: how many requests may still be under way when the next look is due at once."""
 
@@ -165,7 +168,7 @@ class Stream:
         return bool(self._tail)
 
     def _look_is_due(self, now: float) -> bool:
-        if self._rooms.free < self._rooms.sockets // 8:
+        if self._rooms.free < self._rooms.sockets // 8 or len(self._done) - self._busy >= FLUSH_ROWS:
             return False
         return now >= self._next_look or self._rooms.in_flight <= self._refill_at
 
@@ -233,21 +236,22 @@ class Stream:
         if self._flush_is_due(now, claiming=claiming):
             self._flush()
         elif self._done and not self._under_way:
-            time.sleep(max(self._next_flush - now, 0.0))
+            time.sleep(max(min(self._next_flush, self._next_look) - now, 0.001))
 
     def _flush_is_due(self, now: float, *, claiming: bool) -> bool:
+        fresh = len(self._done) - self._busy
         if not self._done or now < self._away_until:
             return False
-        if not self._under_way:
+        if fresh >= FLUSH_ROWS or (fresh and not self._under_way):
             return True
         # Refill first, where both are due: the sockets are busy while results are written down.
-        if claiming and len(self._done) < 2 * FLUSH_ROWS and self._look_is_due(now):
-            return False
-        return len(self._done) >= FLUSH_ROWS or now >= self._next_flush
+        return now >= self._next_flush and not (claiming and self._under_way and self._look_is_due(now))
 
     def _collect(self, now: float, *, claiming: bool) -> None:
-        enough = FLUSH_ROWS - len(self._done)
-        due = min(self._next_flush if self._done else math.inf, now + LOOK_PACE if enough > 0 else now)
+        enough = FLUSH_ROWS - (len(self._done) - self._busy)
+        due = max(now, self._away_until)
+        if enough > 0:
+            due = min(self._next_flush, now + LOOK_PACE) if self._done else now + LOOK_PACE
         if claiming and self._rooms.free >= self._rooms.sockets // 8:
             due = min(due, self._next_look)
             if self._refill_at >= 0:
@@ -289,18 +293,19 @@ class Stream:
         todo, busy = self._done, list[Result]()
         recorded = 0
         try:
-            for piece in record(self._connection, todo):
+            for piece in record(self._connection, todo, self._tried):
                 recorded += piece.count
                 busy += piece.busy
                 self._take_in(piece.written)
         finally:
-            self._done = [result for result in busy if not self._too_late(result)] + todo[recorded:]
+            busy = [result for result in busy if not self._too_late(result)]
+            self._done, self._busy = busy + todo[recorded:], len(busy)
         self._away_until = 0.0
         self._next_flush = time.monotonic() + BUSY_PACE
 
     def _take_in(self, written: list[Result]) -> None:
         self._tally.add(written)
-        self._health.update(written)
+        self._tried.difference_update(result.job.key for result in written)
         for result in written:
             if result.verdict.status == Delivery.Status.FAILED:
                 signals.delivery_failed.send_robust(
@@ -309,6 +314,7 @@ class Stream:
                     webhook_id=result.job.webhook_id,
                     reason=result.verdict.reason,
                 )
+        self._health.update(written)
 
     @staticmethod
     def _too_late(result: Result) -> bool:

@@ -102,12 +102,16 @@ def load_messages(connection: BaseDatabaseWrapper, jobs: Iterable[Job]) -> dict[
     return {pk: Message(message_id=message_id, bodies=_bodies(body, others)) for pk, message_id, body, others in rows}
 
 
+_ENCODINGS = frozenset(Encoding)
+"""What this version can say the content type of; a later one may have written more."""
+
+
 def _bodies(body: str, others: str | None) -> dict[str, bytes]:
     try:
         bodies: dict[str, bytes] = {Encoding.DEFAULT: body.encode()}
         if not others:
             return bodies
-        return bodies | {encoding: text.encode() for encoding, text in json.loads(others).items()}
+        return bodies | {name: text.encode() for name, text in json.loads(others).items() if name in _ENCODINGS}
     except (AttributeError, TypeError, ValueError):
         return {}
 

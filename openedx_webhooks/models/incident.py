@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from contextlib import suppress
 
 from django.db import Error, connections, models, router, transaction
 from django.db.models import F
@@ -70,7 +71,10 @@ def flush_or_log() -> None:
 
 def flush() -> None:
     """Write what this process noted since the last flush; keep it for the next where the database fails."""
-    noted = [_noted.popleft() for _index in range(len(_noted))]
+    noted: list[tuple[str, str]] = []
+    with suppress(IndexError):  # empty: another thread may be at it too
+        while True:
+            noted.append(_noted.popleft())
     try:
         while noted:
             kind, detail = noted[-1]

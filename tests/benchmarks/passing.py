@@ -66,7 +66,7 @@ class Passing:
 
         results = [_delivered(job) for job in self._claimed]
         self._claimed = []
-        list(record(self._connection, results))
+        list(record(self._connection, results, set()))
         for result in results:
             self._rooms.finish(result.job.webhook_id, result.job.size, ok=True)
         self.passed += len(results)

@@ -125,3 +125,19 @@ def test_old_deliveries_go_out_beside_a_stream_of_new_ones(receiver: Receiver, m
     receiver.answer(answer)
     engine.drain()
     assert Delivery.objects.get(webhook=old, event_id=first).status == "delivered"
+
+
+def test_what_is_parked_keeps_nobody_from_peeking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A whole turn cannot tell for all that is parked; a recent one still can."""
+    monkeypatch.setattr(due, "PEEK", 5)
+    paused, live = webhooks(2)
+    for number in range(6):
+        log_in(number)
+    WebhookHealth.objects.create(webhook_id=paused, paused_at=timezone.now())
+    long_ago()
+    log_in()
+    looker, walk = Looker(connection), Walk()
+    for recent in (False, True, False, True):
+        walk.begin(recent=recent)
+        looker.next_slice(walk)
+        assert walk.among == (frozenset({paused, live}) if recent else None)

@@ -122,3 +122,18 @@ def test_the_servers_own_clock(receiver: Receiver) -> None:
     WebhookHealth.objects.update(hold_until=None)
     wait_until(lambda: engine.drain() and len(receiver.requests) == 4)
     assert {request.json()["user"]["id"] for request in receiver.requests} == {1, 2, 3}
+
+
+def test_a_step_back_is_made_up_for_once(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+    """Also where nothing is emitted after it, that would be written by the new clock."""
+    receiver.answer(500)
+    log_in(1)
+    engine.drain()
+    the_clock_steps_back()
+    Delivery.objects.update(due_at=F("due_at") + 3 * HOUR)
+    due = Delivery.objects.get().due_at
+    for _ in range(3):
+        engine.drain()
+    assert caplog.text.count("stepped back") == 1
+    assert abs(Delivery.objects.get().due_at - (due - HOUR)) < timedelta(minutes=1)
+    assert Event.objects.get().created <= timezone.now()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from datetime import timedelta
 from typing import Any
@@ -15,15 +17,20 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 
 from openedx_webhooks import egress, wakeup
-from openedx_webhooks.deliveries import claim, engine, fanout
+from openedx_webhooks.data import Outcome, Reply
+from openedx_webhooks.deliveries import claim, engine, fanout, record, retry, stream
 from openedx_webhooks.deliveries.claim import Claimer
 from openedx_webhooks.deliveries.due import Walk
+from openedx_webhooks.deliveries.record import Result
 from openedx_webhooks.deliveries.rooms import Rooms
 from openedx_webhooks.models import Attempt, Delivery, Event, Incident, Webhook, WebhookHealth
 from openedx_webhooks.testing import HANG, Answer, Receiver
 from tests.deliveries.events import log_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+OUTCOME = Outcome(started_at=timezone.now(), duration=0.1, reply=Reply(status=200))
 
 
 def webhook_for(receiver: Receiver, **fields: Any) -> Webhook:
@@ -314,3 +321,54 @@ def test_after_a_slice_nothing_is_begun_that_could_outlast_the_longest_timeout()
     (job,) = Claimer(connection, Rooms()).claim(walk)
     assert job.webhook_id == quick.pk != slow.pk
     assert walk.capped, "there is more to do for whoever goes on"
+
+
+def test_a_body_that_a_later_version_wrote_ends_alone(receiver: Receiver) -> None:
+    """The site has gone back, and the event holds an encoding of which nobody here knows the content type."""
+    webhook_for(receiver)
+    log_in(1)
+    Event.objects.update(other_bodies='{"avro": "00"}')
+    Delivery.objects.update(encoding="avro")
+    log_in(2)
+    assert drain().delivered == 1
+    assert Delivery.objects.get(encoding="avro").reason == "unreadable"
+
+
+def test_a_fan_out_passes_over_what_it_does_not_know(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openedx_webhooks.deliveries.outbox.MAX_IN_REQUEST", 1)
+    first, second = webhook_for(receiver), webhook_for(receiver)
+    log_in()
+    fan_out = f'[[{first.pk}, "avro"], [{second.pk}, "default"]]'
+    Event.objects.update(fan_out=fan_out, other_bodies='{"avro": "00"}')
+    assert drain().delivered == 1
+    assert "no encoding known" in Incident.objects.get(kind="fan-out").detail
+
+
+def test_what_somebody_has_locked_is_tried_again_at_a_pace(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not as fast as the database answers, for as long as the lock is held."""
+    webhook_for(receiver)
+    log_in()
+    tries: list[float] = []
+    lock = record._lock
+
+    def locked(on: Any, jobs: Any) -> Any:
+        tries.append(time.monotonic())
+        return (set(), {job.delivery_id for job in jobs}) if len(tries) < 4 else lock(on, jobs)
+
+    monkeypatch.setattr(record, "_lock", locked)
+    assert drain().delivered == 1
+    assert len(tries) == 4
+    assert min(later - earlier for earlier, later in itertools.pairwise(tries)) >= 0.9 * stream.BUSY_PACE
+
+
+def test_a_commit_that_was_not_answered_leaves_a_locked_row_for_later(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server still has the lost session, with its locks: nobody knows yet whether it took effect."""
+    webhook_for(receiver)
+    log_in()
+    (job,) = Claimer(connection, Rooms()).claim(Walk())
+    result = Result(job=job, url="", request_headers="", outcome=OUTCOME, verdict=retry.DELIVERED)
+    monkeypatch.setattr(record, "_lock", lambda _on, jobs: (set(), {job.delivery_id for job in jobs}))
+    (piece,) = record.record(connection, [result], {job.key})
+    assert (piece.written, piece.busy) == ([], [result])

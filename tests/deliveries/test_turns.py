@@ -83,6 +83,16 @@ def test_a_broker_that_refuses_the_turn_frees_the_slot(published: list[str], mon
     assert slot.take(connection) is not None
 
 
+def test_after_a_slice_in_vain_nobody_is_woken_at_once(published: list[str]) -> None:
+    """Somebody has what is due locked: each wake-up would end like the one before, and send the next."""
+    tally = engine.drain(seconds=-1.0)
+    assert tally is not None
+    engine.wake_for_the_rest(in_vain=True)
+    assert published == []
+    assert DrainSlot.objects.get().wake_at is not None
+    assert slot.take(connection) is not None
+
+
 def test_the_soft_time_limit_means_stop_claiming(receiver: Receiver, published: list[str]) -> None:
     """What is under way is recorded; what came meanwhile is for whoever is woken."""
 
