@@ -79,15 +79,11 @@ class Looker:
             walk.next_peek[walk.recent] = time.monotonic() + PEEK_PACE if walk.among is None else 0.0
         if walk.among is not None and not walk.among:
             return []
-        since, params = self.since(walk)
+        first, params = self._first(walk)
         among = "" if walk.among is None else f" AND wh.id IN ({numbers(sorted(walk.among))})"
-        claim = by_index(self._connection, "openedx_webhooks_claim")
         sql = f"""
             SELECT x.id, x.timeout, x.failing, x.first <= {self._now} FROM (
-                SELECT w.id, w.timeout, w.failing,
-                       (SELECT d.due_at FROM openedx_webhooks_delivery d {claim}
-                         WHERE d.status = 'pending' AND d.webhook_id = w.id{since}
-                         ORDER BY d.due_at LIMIT 1) AS first
+                SELECT w.id, w.timeout, w.failing, {first} AS first
                   FROM (SELECT wh.id, wh.timeout, h.failing_since IS NOT NULL OR h.refused_at IS NOT NULL AS failing
                           FROM openedx_webhooks_webhook wh
                           LEFT JOIN openedx_webhooks_webhookhealth h ON h.webhook_id = wh.id
@@ -96,6 +92,16 @@ class Looker:
         rows = again(lambda: fetch(self._connection, sql, [*params, walk.cursor]), connection=self._connection)
         walk.cursor = rows[-1][0] if len(rows) == SLICE else 0
         return [Due(row[0], effective_timeout(row[1]), bool(row[2])) for row in rows if row[3]]
+
+    def _first(self, walk: Walk) -> tuple[str, list[int]]:
+        """Return the expression for when a webhook's first delivery is due, and its parameters."""
+        if walk.among is not None:  # the peek has said that something is
+            return self._now, []
+        since, params = self.since(walk)
+        index = by_index(self._connection, "openedx_webhooks_claim")
+        first = f"""(SELECT d.due_at FROM openedx_webhooks_delivery d {index}
+                      WHERE d.status = 'pending' AND d.webhook_id = w.id{since} ORDER BY d.due_at LIMIT 1)"""
+        return first, params
 
     def since(self, walk: Walk) -> tuple[str, list[int]]:
         """Return the condition on ``due_at`` of a recent look, and its parameters; empty for a whole one."""
