@@ -17,23 +17,25 @@ log = logging.getLogger(__name__)
 
 CHUNK = 500
 """Rows of one statement."""
+MARGIN = 0.1
+"""Seconds more: what was written just before the step is due now, and not at the very moment in which it was seen."""
 
 
 def pull_back(connection: BaseDatabaseWrapper, seconds: float) -> int:
     """Make everything due so many seconds earlier that is due in the future; return how many deliveries."""
-    now = utc_now_sql(connection)
+    now, by = utc_now_sql(connection), microseconds(seconds + MARGIN)
     holds = (
         f"UPDATE openedx_webhooks_webhookhealth SET hold_until = {earlier_sql(connection, 'hold_until')}"
         f" WHERE hold_until > {now}"
     )
-    again(lambda: execute(connection, holds, [microseconds(seconds)]), connection=connection)
+    again(lambda: execute(connection, holds, [by]), connection=connection)
     # From one index alone. What is recorded from here on is due by the new clock.
     index = by_index(connection, "openedx_webhooks_due")
     waiting = f"SELECT id FROM openedx_webhooks_delivery {index} WHERE status = 'pending' AND due_at > {now}"
     ids = sorted(row[0] for row in again(lambda: fetch(connection, waiting), connection=connection))
     for start in range(0, len(ids), CHUNK):
-        _pull_back(connection, ids[start : start + CHUNK], seconds)
-    _pull_events_back(connection, seconds)
+        _pull_back(connection, ids[start : start + CHUNK], by)
+    _pull_events_back(connection, by)
     log.warning(
         "openedx_webhooks: the database's clock stepped back by %.0f seconds; %s waiting deliveries were made due"
         " as much earlier",
@@ -43,15 +45,15 @@ def pull_back(connection: BaseDatabaseWrapper, seconds: float) -> int:
     return len(ids)
 
 
-def _pull_back(connection: BaseDatabaseWrapper, ids: list[int], seconds: float) -> None:
+def _pull_back(connection: BaseDatabaseWrapper, ids: list[int], by: int) -> None:
     sql = (
         f"UPDATE openedx_webhooks_delivery SET due_at = {earlier_sql(connection, 'due_at')}"
         f" WHERE id IN ({numbers(ids)}) AND status = 'pending'"
     )
-    again(lambda: execute(connection, sql, [microseconds(seconds)]), connection=connection)
+    again(lambda: execute(connection, sql, [by]), connection=connection)
 
 
-def _pull_events_back(connection: BaseDatabaseWrapper, seconds: float) -> None:
+def _pull_events_back(connection: BaseDatabaseWrapper, by: int) -> None:
     """Make the newest events as much older, from the last one on: they are what a step back is told by.
 
     Left ahead, they would have every later drain take the clock for stepped back once more.
@@ -66,5 +68,5 @@ def _pull_events_back(connection: BaseDatabaseWrapper, seconds: float) -> None:
         if not ahead:
             return
         sql = f"{earlier} ({numbers(ahead)})"
-        again(lambda s=sql: execute(connection, s, [microseconds(seconds)]), connection=connection)  # type: ignore[misc]
+        again(lambda s=sql: execute(connection, s, [by]), connection=connection)  # type: ignore[misc]
         below = rows[-1][0]
