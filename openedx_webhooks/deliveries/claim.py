@@ -17,8 +17,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from openedx_webhooks.deliveries.due import Looker, Walk
 from openedx_webhooks.deliveries.rooms import Rooms
-from openedx_webhooks.deliveries.sql import again, by_index, numbers, read_committed, skip_locked
-from openedx_webhooks.models.clock import execute, fetch, microseconds, utc_later_sql, utc_now_sql
+from openedx_webhooks.deliveries.sql import again, by_index, read_committed, skip_locked
+from openedx_webhooks.models.clock import execute, fetch, microseconds, numbers, utc_later_sql, utc_now_sql
 from openedx_webhooks.models.webhook import MAX_TIMEOUT
 
 TAKE = 50

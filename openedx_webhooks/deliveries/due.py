@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from openedx_webhooks.deliveries.sql import again, by_index, numbers
-from openedx_webhooks.models.clock import fetch, microseconds, utc_later_sql, utc_now_sql
+from openedx_webhooks.deliveries.sql import again, by_index
+from openedx_webhooks.models.clock import fetch, microseconds, numbers, utc_later_sql, utc_now_sql
 from openedx_webhooks.models.webhook import effective_timeout
 
 SLICE = 500

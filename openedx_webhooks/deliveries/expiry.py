@@ -9,8 +9,8 @@ from itertools import pairwise
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from openedx_webhooks import app_settings
-from openedx_webhooks.deliveries.sql import again, numbers
-from openedx_webhooks.models.clock import execute, fetch, microseconds, utc_later_sql, utc_now_sql
+from openedx_webhooks.deliveries.sql import again
+from openedx_webhooks.models.clock import execute, fetch, microseconds, numbers, utc_later_sql, utc_now_sql
 
 log = logging.getLogger(__name__)
 

@@ -19,8 +19,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from openedx_webhooks.data import Outcome
 from openedx_webhooks.deliveries.claim import Job
 from openedx_webhooks.deliveries.retry import Verdict
-from openedx_webhooks.deliveries.sql import again, numbers, passing, read_committed, skip_locked
-from openedx_webhooks.models.clock import execute, fetch, microseconds, utc_later_sql, utc_now_sql
+from openedx_webhooks.deliveries.sql import again, passing, read_committed, skip_locked
+from openedx_webhooks.models.clock import execute, fetch, microseconds, numbers, utc_later_sql, utc_now_sql
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ import logging
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from openedx_webhooks.deliveries.sql import again, by_index, numbers
-from openedx_webhooks.models.clock import earlier_sql, execute, fetch, microseconds, utc_now_sql
+from openedx_webhooks.deliveries.sql import again, by_index
+from openedx_webhooks.models.clock import earlier_sql, execute, fetch, microseconds, numbers, utc_now_sql
 
 log = logging.getLogger(__name__)
 

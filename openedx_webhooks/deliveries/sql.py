@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, connections, router
@@ -50,11 +50,6 @@ def skip_locked(connection: BaseDatabaseWrapper) -> str:
 def by_index(connection: BaseDatabaseWrapper, name: str) -> str:
     """Return the clause behind a table's name that has a query read this index, whatever an optimizer thinks."""
     return f"FORCE INDEX ({name})" if connection.vendor == "mysql" else f"INDEXED BY {name}"
-
-
-def numbers(values: Iterable[int]) -> str:
-    """Return our own whole numbers as they stand in SQL: as parameters, each would be converted and escaped."""
-    return ", ".join(f"{value:d}" for value in values)
 
 
 def again(work: Callable[[], T], *, connection: BaseDatabaseWrapper) -> T:

@@ -14,10 +14,10 @@ from django.utils import timezone
 from openedx_webhooks import app_settings, egress, signing
 from openedx_webhooks.data import Encoding, Request
 from openedx_webhooks.deliveries.claim import Job
-from openedx_webhooks.deliveries.sql import again, numbers
+from openedx_webhooks.deliveries.sql import again
 from openedx_webhooks.exceptions import WebhooksError
 from openedx_webhooks.models import Event, Webhook, lines
-from openedx_webhooks.models.clock import fetch
+from openedx_webhooks.models.clock import fetch, numbers
 from openedx_webhooks.models.webhook import effective_timeout
 from openedx_webhooks.payloads import formats
 

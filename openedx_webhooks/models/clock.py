@@ -6,7 +6,7 @@ by one and compared by another must come from the same clock. MySQL, MariaDB and
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -55,6 +55,11 @@ def ahead_sql(connection: BaseDatabaseWrapper, column: str) -> str:
 def microseconds(seconds: float) -> int:
     """Return the parameter of ``utc_later_sql``; a negative one lies in the past."""
     return round(seconds * 1_000_000)
+
+
+def numbers(values: Iterable[int]) -> str:
+    """Return our own whole numbers as they stand in SQL: as parameters, each would be converted and escaped."""
+    return ", ".join(f"{value:d}" for value in values)
 
 
 def execute(connection: BaseDatabaseWrapper, sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> int:

@@ -20,7 +20,7 @@ from openedx_webhooks.data import Encoding
 from openedx_webhooks.egress import policy
 from openedx_webhooks.exceptions import WebhooksError
 from openedx_webhooks.models import lines
-from openedx_webhooks.models.clock import execute, fetch, utc_now_sql
+from openedx_webhooks.models.clock import execute, fetch, numbers, utc_now_sql
 
 MIN_TIMEOUT, MAX_TIMEOUT = 0.1, 60.0
 """Seconds; what ``OPENEDX_WEBHOOKS_TIMEOUT`` may be as well."""
@@ -181,4 +181,4 @@ def _end_deliveries(webhook_id: int, using: str) -> None:
     connection = connections[using]
     ids = [row[0] for row in fetch(connection, _WAITING, [webhook_id, ENDED_AT_ONCE])]
     if ids:
-        execute(connection, _END.format(now=utc_now_sql(connection), ids=", ".join(map(str, sorted(ids)))))
+        execute(connection, _END.format(now=utc_now_sql(connection), ids=numbers(sorted(ids))))

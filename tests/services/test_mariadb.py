@@ -7,6 +7,7 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,15 @@ def test_a_learner_does_not_wait_for_whoever_deletes_a_webhook(isolation: str) -
     assert ended.count() >= 50
 
 
+def emit(isolation: str) -> None:
+    """Send two events in each of a hundred requests."""
+    isolate(isolation)
+    for number in range(100):
+        with transaction.atomic():
+            log_in(number)
+            log_in(number)
+
+
 @LEVELS
 def test_deletions_beside_emissions_never_break_a_request(isolation: str, caplog: pytest.LogCaptureFixture) -> None:
     gone = [Webhook.objects.create(event="*", webhook_url=URL) for _ in range(20)]
@@ -124,19 +134,12 @@ def test_deletions_beside_emissions_never_break_a_request(isolation: str, caplog
         log_in(number)
     subscriptions.refresh()
 
-    def emit() -> None:
-        isolate(isolation)
-        for number in range(100):
-            with transaction.atomic():
-                log_in(number)
-                log_in(number)
-
     def delete() -> None:
         isolate(isolation)
         for webhook in gone:
             webhook.delete()
 
-    for thread in [in_thread(emit), in_thread(emit), in_thread(delete)]:
+    for thread in [in_thread(partial(emit, isolation)), in_thread(partial(emit, isolation)), in_thread(delete)]:
         thread.join()
     assert "was not recorded" not in caplog.text
     assert not Webhook.objects.exists()
@@ -150,13 +153,6 @@ def test_claims_beside_emissions_never_claim_twice_and_never_break_a_request(iso
     emitted = threading.Event()
     claimed: list[int] = []
 
-    def emit() -> None:
-        isolate(isolation)
-        for number in range(100):
-            with transaction.atomic():
-                log_in(number)
-                log_in(number)
-
     def claim() -> None:
         claimer, walk = Claimer(connection, Rooms(sockets=10_000)), Walk()
         while jobs := [*claimer.claim(walk), *(() if emitted.is_set() else (None,))]:
@@ -166,7 +162,7 @@ def test_claims_beside_emissions_never_claim_twice_and_never_break_a_request(iso
                     claimer._rooms.finish(job.webhook_id, job.size, ok=True)
 
     claimers = [in_thread(claim) for _ in range(3)]
-    emitters = [in_thread(emit) for _ in range(2)]
+    emitters = [in_thread(partial(emit, isolation)) for _ in range(2)]
     for thread in emitters:
         thread.join()
     emitted.set()
