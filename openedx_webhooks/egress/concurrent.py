@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from itertools import count
 
@@ -21,6 +22,9 @@ from openedx_webhooks.egress.poster import Poster
 
 log = logging.getLogger(__name__)
 
+AT_A_TIME = 16
+"""Requests that one turn of the loop begins. All at once, their answers come all at once too, and whoever records them
+and brings new ones has nothing to do in between, and then too much."""
 _ENDED = "The sender's thread has ended"
 
 
@@ -51,6 +55,8 @@ class Sender:
         self._started = threading.Event()
         # The loop's own.
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._waiting: deque[tuple[int, Request]] = deque()
+        self._fresh: list[tuple[int, Outcome]] = []
         self._stop = asyncio.Event()
 
     def __enter__(self) -> Sender:
@@ -126,6 +132,7 @@ class Sender:
         finally:
             self._let_nothing_in()
             self._started.set()
+            self._hand_over()
             self._give_up(reason)
 
     async def _serve(self) -> None:
@@ -162,9 +169,18 @@ class Sender:
             return True
 
     def _begin(self, numbered: Sequence[tuple[int, Request]]) -> None:
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._begin_some)
+        self._waiting.extend(numbered)
+
+    def _begin_some(self) -> None:
+        """Begin a few, and the rest in the next turns of the loop: in between, answers are read."""
         loop = asyncio.get_running_loop()
-        for number, request in numbered:
+        for _ in range(min(AT_A_TIME, len(self._waiting))):
+            number, request = self._waiting.popleft()
             self._tasks[number] = loop.create_task(self._send(number, request))
+        if self._waiting:
+            loop.call_soon(self._begin_some)
 
     async def _send(self, number: int, request: Request) -> None:
         """Be one request's task; of one that is cancelled before its first step, ``_give_up`` makes the outcome."""
@@ -183,10 +199,17 @@ class Sender:
 
     def _take(self, number: int, outcome: Outcome) -> None:
         del self._tasks[number]
+        if not self._fresh:
+            asyncio.get_running_loop().call_soon(self._hand_over)
+        self._fresh.append((number, outcome))
+
+    def _hand_over(self) -> None:
+        """Give the owner what came in this turn of the loop."""
+        fresh, self._fresh = self._fresh, []
         with self._changed:
-            if number not in self._jobs:  # given up, while the thread was ending
-                return
-            self._results.append((self._jobs.pop(number), outcome))
+            for number, outcome in fresh:
+                if number in self._jobs:  # else given up, while the thread was ending
+                    self._results.append((self._jobs.pop(number), outcome))
             if len(self._results) >= self._wanted or not self._jobs:
                 self._changed.notify_all()
 

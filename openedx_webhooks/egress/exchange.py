@@ -84,13 +84,13 @@ def outgoing_headers(headers: Mapping[str, str]) -> dict[str, str]:
     The answer is asked for as it is (``identity``): a compressed one could unpack to a gigabyte. Raises
     InvalidHeaders where a name or a value could end its line and begin another (header injection).
     """
-    if _BAD_VALUE.search("".join(headers.values())):
+    values = "".join(headers.values())
+    if not values.isprintable() and _BAD_VALUE.search(values):  # the first is much faster, and as a rule enough
         name = next(name for name, value in headers.items() if _BAD_VALUE.search(value))
         raise InvalidHeaders(f"The value of the header {name!r} holds a line break or another control character.")
     result = _ALWAYS.copy()
     for name, value in headers.items():
-        sent_as = _sent_as(name)
-        if sent_as:
+        if sent_as := _sent_as(name):
             result[sent_as] = value.strip()
     return result
 

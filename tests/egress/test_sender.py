@@ -105,6 +105,21 @@ def test_in_flight_counts_until_collected(sender: Sender, receiver: Receiver) ->
     assert sender.in_flight == 0
 
 
+def test_each_request_ends_at_its_own_deadline(sender: Sender, receiver: Receiver) -> None:
+    """One timer serves all: an earlier deadline that is set later comes first, and a later one is not forgotten."""
+    receiver.answer(HANG)
+    seconds = {"second": 0.6, "none": 60.0, "first": 0.2, "third": 0.9}
+    for key, timeout in seconds.items():
+        sender.submit([(key, request(receiver.url(), timeout=timeout))])
+    ended: list[tuple[object, Outcome]] = []
+    while len(ended) < 3:
+        ended += sender.collect(10)
+    assert [key for key, _ in ended] == ["first", "second", "third"]
+    assert {outcome.failure for _, outcome in ended} == {Failure.TIMEOUT}
+    assert all(outcome.duration >= seconds[str(key)] for key, outcome in ended)
+    assert sender.in_flight == 1
+
+
 def test_close_cancels_and_still_gives_every_outcome(receiver: Receiver) -> None:
     receiver.answer(HANG)
     sender = Sender(allowed_networks=LOOPBACK)
