@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Hashable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import groupby
+from typing import NamedTuple
 
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -29,8 +29,7 @@ LONGEST_LEASE = MAX_TIMEOUT + LEASE_MARGIN
 """Seconds; a lease that lies further ahead was written before the clock stepped back, and counts as expired."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """One claimed delivery."""
 
     delivery_id: int
@@ -48,8 +47,7 @@ class Job:
     """The delivery's id and the claim's token: what is recorded without it changes nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
+class _Candidate(NamedTuple):
     id: int
     webhook_id: int
     size: int
@@ -100,7 +98,7 @@ class Claimer:
             sql = " UNION ALL ".join([f"({select})"] * len(piece)) if len(piece) > 1 else select
             params = [value for webhook_id, room in piece for value in (webhook_id, *params_since, room)]
             rows = again(lambda s=sql, p=params: fetch(self._connection, s, p), connection=self._connection)  # type: ignore[misc]
-            found += [_Candidate(*row) for row in rows]
+            found += map(_Candidate._make, rows)
         return found
 
     def _fit(self, candidates: Iterable[_Candidate], walk: Walk) -> list[_Candidate]:
@@ -137,23 +135,12 @@ class Claimer:
         # token that is ours already was written by a try whose answer was lost.
         rows = fetch(
             self._connection,
-            "SELECT id, event_id, webhook_id, encoding, size, attempts, CAST(due_at AS CHAR), status, token"
-            f" FROM openedx_webhooks_delivery WHERE id IN ({numbers(ids)}) {skip_locked(self._connection)}",
+            "SELECT id, event_id, webhook_id, encoding, size, attempts, CAST(due_at AS CHAR)"
+            f" FROM openedx_webhooks_delivery WHERE id IN ({numbers(ids)}) AND (status = 'pending' OR token = %s)"
+            f" {skip_locked(self._connection)}",
+            [token],
         )
-        return [
-            Job(
-                delivery_id=row[0],
-                event_id=row[1],
-                webhook_id=row[2],
-                encoding=row[3],
-                size=row[4],
-                attempts=row[5],
-                due_at=row[6],
-                key=(row[0], token),
-            )
-            for row in rows
-            if row[7] == "pending" or row[8] == token
-        ]
+        return [Job._make((*row, (row[0], token))) for row in rows]
 
 
 def sweep(connection: BaseDatabaseWrapper, own: Collection[Hashable] = ()) -> int:

@@ -11,12 +11,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from typing import NamedTuple
 
 from django.db import Error, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from openedx_webhooks.data import Outcome
+from openedx_webhooks.data import Outcome, Reply
 from openedx_webhooks.deliveries.claim import Job
 from openedx_webhooks.deliveries.retry import Verdict
 from openedx_webhooks.deliveries.sql import again, passing, read_committed, skip_locked
@@ -26,8 +26,10 @@ log = logging.getLogger(__name__)
 
 PIECE = 1024 * 1024
 """Bytes of one bulk write; MySQL refuses packets above ``max_allowed_packet``, 16 MiB or less."""
-ROWS = 190
-"""Rows of one bulk write, with five texts each; SQLite takes 999 parameters in a statement."""
+ROWS = 500
+"""Rows of one bulk write; fewer where the database takes fewer parameters in a statement, as SQLite does."""
+TEXTS = 5
+"""Parameters of a row, at most."""
 HEADERS_KEPT = 4096
 UNWRITABLE = "(could not be stored)"
 
@@ -35,8 +37,7 @@ Keys = set[tuple[int, str]]
 """Of ``Job.key``."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """One attempt, and what is to become of its delivery."""
 
     job: Job
@@ -48,23 +49,22 @@ class Result:
     """When, on the monotonic clock."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Row:
-    """An attempt as its table takes it: cleaned and clipped."""
+class _Row(NamedTuple):
+    """An attempt as its table takes it."""
 
-    number: int
-    started_at: datetime
-    duration: int
-    url: str
+    numbers: str
+    """The delivery, the attempt's number, start and duration, and the HTTP status, as they stand in the SQL."""
     status: int | None
-    request_headers: str
-    response_headers: str
-    response_body: str
-    error: str
+    texts: tuple[str, str, str, str, str]
+    """The URL, the headers sent, the headers and the body that came, and the error: cleaned and clipped."""
+
+    @property
+    def error(self) -> str:
+        return self.texts[4]
 
     @property
     def size(self) -> int:
-        return 2 * (len(self.request_headers) + len(self.response_headers) + len(self.response_body)) + 1000
+        return 2 * sum(map(len, self.texts)) + 1000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,7 +87,9 @@ def record(connection: BaseDatabaseWrapper, results: Sequence[Result], tried: Ke
     A result whose delivery no longer carries the token is neither written nor busy: another worker has it. Raises
     only where the database itself is away; the pieces before are written then, and must not be given again.
     """
-    for piece in _pieces([(result, _row(result)) for result in results]):
+    most = connection.features.max_query_params
+    rows = ROWS if most is None else min(ROWS, most // TEXTS)
+    for piece in _pieces([(result, _row(result)) for result in results], rows):
         written, busy = _write_somehow(connection, piece, tried)
         yield Recorded(count=len(piece), written=written, busy=busy)
 
@@ -130,16 +132,10 @@ def _plain(item: tuple[Result, _Row]) -> tuple[Result, _Row]:
     """Return the same attempt without a byte that came from outside."""
     result, row = item
     error = UNWRITABLE if result.verdict.error else ""
+    url = row.texts[0].encode("ascii", "replace").decode()
     return (
-        replace(result, verdict=replace(result.verdict, error=error)),
-        replace(
-            row,
-            url=row.url.encode("ascii", "replace").decode(),
-            request_headers=UNWRITABLE,
-            response_headers=UNWRITABLE,
-            response_body=UNWRITABLE,
-            error=error,
-        ),
+        result._replace(verdict=replace(result.verdict, error=error)),
+        row._replace(texts=(url, UNWRITABLE, UNWRITABLE, UNWRITABLE, error)),
     )
 
 
@@ -149,12 +145,12 @@ def _code(error: Exception | None) -> str:
     return f"{type(error).__name__} {number}".strip()
 
 
-def _pieces(rows: Iterable[tuple[Result, _Row]]) -> Iterator[list[tuple[Result, _Row]]]:
+def _pieces(items: Iterable[tuple[Result, _Row]], rows: int) -> Iterator[list[tuple[Result, _Row]]]:
     piece: list[tuple[Result, _Row]] = []
     size = 0
-    for item in rows:
+    for item in items:
         more = item[1].size
-        if piece and (len(piece) >= ROWS or size + more > PIECE):
+        if piece and (len(piece) >= rows or size + more > PIECE):
             yield piece
             piece, size = [], 0
         piece.append(item)
@@ -183,7 +179,7 @@ def _write(connection: BaseDatabaseWrapper, piece: _Piece, tried: Keys, *, log_a
         for end, ids in finished.items():
             _finish(connection, end, ids)
         if log_attempts:
-            _insert_attempts(connection, [(r, w) for r, w in own if r.verdict.counts])
+            _insert_attempts(connection, [row for result, row in own if result.verdict.counts])
         owned |= {key for key in tried if key[0] not in locked}
         tried.update(result.job.key for result, _ in own)
     for result, row in piece:
@@ -237,48 +233,53 @@ def _postpone(connection: BaseDatabaseWrapper, result: Result, row: _Row) -> Non
     )
 
 
-def _insert_attempts(connection: BaseDatabaseWrapper, items: Sequence[tuple[Result, _Row]]) -> None:
-    if not items:
+def _insert_attempts(connection: BaseDatabaseWrapper, rows: Sequence[_Row]) -> None:
+    if not rows:
         return
     # Our own numbers and times stand in the SQL, and each text is a parameter once: a receiver answers alike most of
     # the time. As parameters, all of it would be half of what recording costs.
     values: list[str] = []
-    names: dict[str, str] = {}
-    for result, row in items:
-        status = "NULL" if row.status is None else row.status
-        started = row.started_at.replace(tzinfo=None)
-        texts = (row.url, row.request_headers, row.response_headers, row.response_body, row.error)
-        shown = ", ".join([f"%({names.setdefault(text, f't{len(names)}')})s" for text in texts])
-        values.append(f"({result.job.delivery_id:d}, {row.number:d}, '{started}', {row.duration:d}, {status}, {shown})")
+    places: dict[str, str] = {}
+    for row in rows:
+        for text in row.texts:
+            if text not in places:
+                places[text] = f"%(t{len(places)})s"
+        url, sent, came, body, error = row.texts
+        values.append(
+            f"({row.numbers}, {places[url]}, {places[sent]}, {places[came]}, {places[body]}, {places[error]})"
+        )
     execute(
         connection,
         "INSERT INTO openedx_webhooks_attempt (delivery_id, number, started_at, duration, status, url,"
         f" request_headers, response_headers, response_body, error) VALUES {', '.join(values)}",
-        {name: text for text, name in names.items()},
+        {f"t{number}": text for number, text in enumerate(places)},
     )
 
 
 def _row(result: Result) -> _Row:
-    outcome, reply = result.outcome, result.outcome.reply
+    job, url, sent, outcome, verdict, _ = result
+    status = None if outcome.reply is None else min(max(outcome.reply.status, 0), 32767)
+    came, body = ("", "") if outcome.reply is None else _answer(outcome.reply)
+    error = verdict.error
+    whole = "".join((url, sent, came, body, error))
+    if not whole.isascii() or "\0" in whole:
+        url, sent, came, body, error = map(_clean, (url, sent, came, body, error))
+    started = outcome.started_at.isoformat(" ", "microseconds")[:26]  # in UTC, and without saying so
+    duration = min(max(round(outcome.duration * 1000), 0), 2**31 - 1)
+    numbers = f"{job.delivery_id:d}, {job.attempts + 1:d}, '{started}', {duration:d}"
     return _Row(
-        number=result.job.attempts + 1,
-        started_at=outcome.started_at,
-        duration=min(max(round(outcome.duration * 1000), 0), 2**31 - 1),
-        url=_text(result.url, 255),
-        status=None if reply is None else min(max(reply.status, 0), 32767),
-        request_headers=_text(result.request_headers, HEADERS_KEPT),
-        response_headers="" if reply is None else _text(_lines(reply.headers.items()), HEADERS_KEPT),
-        response_body="" if reply is None else _text(reply.body.decode("utf-8", "replace"), len(reply.body)),
-        error=_text(result.verdict.error, 255),
+        numbers=f"{numbers}, {'NULL' if status is None else status}",
+        status=status,
+        texts=(url[:255], sent[:HEADERS_KEPT], came[:HEADERS_KEPT], body, error[:255]),
     )
 
 
-def _lines(headers: Iterable[tuple[str, str]]) -> str:
-    return "\n".join(f"{name}: {value}" for name, value in headers)
+def _answer(reply: Reply) -> tuple[str, str]:
+    """Return the headers that came, one on each line, and the body."""
+    lines = [f"{name}: {value}" for name, value in reply.headers.items()]
+    return "\n".join(lines), reply.body.decode("utf-8", "replace")
 
 
-def _text(text: str, length: int) -> str:
-    """Return text that any text column takes: no lone surrogate, no NUL, clipped."""
-    if text.isascii() and "\0" not in text:
-        return text[:length]
-    return text.encode("utf-8", "replace").decode("utf-8", "replace").replace("\0", "\ufffd")[:length]
+def _clean(text: str) -> str:
+    """Return text that any text column takes: no lone surrogate, no NUL."""
+    return text.encode("utf-8", "replace").decode("utf-8", "replace").replace("\0", "\ufffd")

@@ -277,16 +277,7 @@ class Stream:
         self._rooms.finish(job.webhook_id, job.size, ok=ok, seconds=outcome.duration)
         if not self._done:
             self._next_flush = time.monotonic() + FLUSH_AFTER
-        self._done.append(
-            Result(
-                job=job,
-                url=url,
-                request_headers=request_headers,
-                outcome=outcome,
-                verdict=verdict,
-                came=time.monotonic(),
-            )
-        )
+        self._done.append(Result(job, url, request_headers, outcome, verdict, came=time.monotonic()))
 
     def _flush(self) -> None:
         """Record what is done; what somebody has locked stays for the next flush, until its lease ends."""

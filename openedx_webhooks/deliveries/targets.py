@@ -22,7 +22,7 @@ from openedx_webhooks.models.webhook import effective_timeout
 from openedx_webhooks.payloads import formats
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Target:
     """A webhook as the engine needs it."""
 
@@ -35,6 +35,11 @@ class Target:
     """What signs: the current key, and the previous one while it rotates."""
     problem: str = ""
     """Why it cannot be called as it is configured; empty where it can."""
+
+    @functools.cached_property
+    def shown(self) -> str:
+        """The operator's own headers as the log shows them, each on a line of its own: without their values."""
+        return "".join([f"\n{name}: (not shown)" for name in self.headers])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,14 +127,14 @@ def request(job: Job, target: Target, message: Message, timestamp: int) -> tuple
     ``timestamp`` is Unix seconds of this attempt. The values of the operator's own headers are not shown.
     """
     body = message.bodies[job.encoding]
-    ours = {"Content-Type": _content_type(job.encoding), "User-Agent": egress.user_agent()}
-    ours |= signing.headers(target.keys, message.message_id, timestamp, body)
-    shown = "\n".join([f"{name}: {value}" for name, value in ours.items()])
-    for name in target.headers:
-        shown += f"\n{name}: (not shown)"
-    return Request(url=target.url, headers=target.headers | ours, body=body, timeout=target.timeout), shown
+    fixed, fixed_shown = _fixed(job.encoding)
+    signed = signing.headers(target.keys, message.message_id, timestamp, body)
+    shown = fixed_shown + "\n".join([f"{name}: {value}" for name, value in signed.items()]) + target.shown
+    return Request(target.url, {**target.headers, **fixed, **signed}, body, target.timeout), shown
 
 
 @functools.cache
-def _content_type(encoding: str) -> str:
-    return formats.content_type(Encoding(encoding))
+def _fixed(encoding: str) -> tuple[dict[str, str], str]:
+    """Return what every request with such a body carries, and its lines for the log."""
+    headers = {"Content-Type": formats.content_type(Encoding(encoding)), "User-Agent": egress.user_agent()}
+    return headers, "".join([f"{name}: {value}\n" for name, value in headers.items()])

@@ -59,7 +59,7 @@ def microseconds(seconds: float) -> int:
 
 def numbers(values: Iterable[int]) -> str:
     """Return our own whole numbers as they stand in SQL: as parameters, each would be converted and escaped."""
-    return ", ".join(f"{value:d}" for value in values)
+    return ", ".join(map(int.__repr__, values))  # of whole numbers alone: a text raises TypeError
 
 
 def execute(connection: BaseDatabaseWrapper, sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> int:
