@@ -22,7 +22,7 @@ def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench ARGS=...", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="measure these parts, write no page")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--deliveries", type=int, default=24_000, help="in a round of the throughput")
+    parser.add_argument("--deliveries", type=int, default=12_000, help="in a round of the throughput")
     parser.add_argument("--finished", type=int, default=1_000_000, help="deliveries in the full log")
     parser.add_argument("--passed", type=int, default=100_000, help="deliveries that pass beside a snapshot")
     parser.add_argument("--emitted", type=int, default=10_000, help="events in one transaction")
