@@ -52,7 +52,7 @@ class Result(NamedTuple):
 class _Row(NamedTuple):
     """An attempt as its table takes it."""
 
-    numbers: str
+    literals: str
     """The delivery, the attempt's number, start and duration, and the HTTP status, as they stand in the SQL."""
     status: int | None
     texts: tuple[str, str, str, str, str]
@@ -246,7 +246,7 @@ def _insert_attempts(connection: BaseDatabaseWrapper, rows: Sequence[_Row]) -> N
                 places[text] = f"%(t{len(places)})s"
         url, sent, came, body, error = row.texts
         values.append(
-            f"({row.numbers}, {places[url]}, {places[sent]}, {places[came]}, {places[body]}, {places[error]})"
+            f"({row.literals}, {places[url]}, {places[sent]}, {places[came]}, {places[body]}, {places[error]})"
         )
     execute(
         connection,
@@ -257,18 +257,18 @@ def _insert_attempts(connection: BaseDatabaseWrapper, rows: Sequence[_Row]) -> N
 
 
 def _row(result: Result) -> _Row:
-    job, url, sent, outcome, verdict, _ = result
+    job, outcome = result.job, result.outcome
+    url, sent, error = result.url, result.request_headers, result.verdict.error
     status = None if outcome.reply is None else min(max(outcome.reply.status, 0), 32767)
     came, body = ("", "") if outcome.reply is None else _answer(outcome.reply)
-    error = verdict.error
     whole = "".join((url, sent, came, body, error))
     if not whole.isascii() or "\0" in whole:
         url, sent, came, body, error = map(_clean, (url, sent, came, body, error))
     started = outcome.started_at.isoformat(" ", "microseconds")[:26]  # in UTC, and without saying so
     duration = min(max(round(outcome.duration * 1000), 0), 2**31 - 1)
-    numbers = f"{job.delivery_id:d}, {job.attempts + 1:d}, '{started}', {duration:d}"
+    literals = f"{job.delivery_id:d}, {job.attempts + 1:d}, '{started}', {duration:d}"
     return _Row(
-        numbers=f"{numbers}, {'NULL' if status is None else status}",
+        literals=f"{literals}, {'NULL' if status is None else status}",
         status=status,
         texts=(url[:255], sent[:HEADERS_KEPT], came[:HEADERS_KEPT], body, error[:255]),
     )

@@ -23,8 +23,7 @@ from openedx_webhooks.egress.poster import Poster
 log = logging.getLogger(__name__)
 
 AT_A_TIME = 16
-"""Requests that one turn of the loop begins. All at once, their answers come all at once too, and whoever records them
-and brings new ones has nothing to do in between, and then too much."""
+"""Requests that one turn of the loop begins, so that their answers come spread out, and are recorded meanwhile."""
 _ENDED = "The sender's thread has ended"
 
 
@@ -70,8 +69,9 @@ class Sender:
         """Start the thread; ``submit`` does it too."""
         with self._changed:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="webhooks-sender", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="webhooks-sender", daemon=True)
+                thread.start()
+                self._thread = thread
         self._started.wait()
 
     def close(self, timeout: float = 5.0) -> None:
@@ -96,8 +96,8 @@ class Sender:
     def submit(self, jobs: Sequence[tuple[Hashable, Request]]) -> None:
         """Send each request; its outcome can be collected under its key. Keys may repeat.
 
-        The clock of each starts when the thread takes it up, which is at once. Raises RuntimeError after ``close``,
-        and in a process forked since.
+        The clock of each starts when the thread begins it, ``AT_A_TIME`` in each turn of its loop. Raises RuntimeError
+        after ``close``, and in a process forked since.
         """
         if self._pid != os.getpid():
             raise RuntimeError("This sender belongs to the process before the fork; make a new one.")
@@ -126,6 +126,7 @@ class Sender:
         reason = f"{_ENDED}."
         try:
             asyncio.run(self._serve())
+            reason = STOPPED
         except BaseException as error:
             reason = f"{_ENDED}: {error!r}."
             log.exception("openedx_webhooks: the thread that sends webhooks has ended")
@@ -175,6 +176,9 @@ class Sender:
 
     def _begin_some(self) -> None:
         """Begin a few, and the rest in the next turns of the loop: in between, answers are read."""
+        if self._loop is None:  # ending: what has not begun gets its outcome from ``_give_up``
+            self._waiting.clear()
+            return
         loop = asyncio.get_running_loop()
         for _ in range(min(AT_A_TIME, len(self._waiting))):
             number, request = self._waiting.popleft()
@@ -195,6 +199,7 @@ class Sender:
                 self._let_nothing_in()
             self._take(number, Stopwatch(0).failed(Failure.CONNECTION, f"Unexpected error: {error!r}."))
             if ends_the_thread:
+                self._hand_over()
                 raise
 
     def _take(self, number: int, outcome: Outcome) -> None:

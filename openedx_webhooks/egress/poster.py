@@ -13,6 +13,7 @@ import functools
 import math
 import socket
 import ssl
+import traceback
 from collections.abc import Coroutine, Sequence
 from contextvars import ContextVar
 from typing import Any, NamedTuple, TypeVar
@@ -90,7 +91,9 @@ class Poster:
         except TimeoutError:
             return watch.timed_out()
         except (aiohttp.ClientError, OSError) as error:
-            return watch.failed(*_meaning(error))
+            meaning = _meaning(error)
+            _let_go(error)
+            return watch.failed(*meaning)
 
     async def _reply(self, target: Target, headers: dict[str, str], body: bytes) -> Reply:
         response = await self._session.post(
@@ -276,6 +279,13 @@ def _result(host: str, address: str, port: int) -> ResolveResult:
         proto=socket.IPPROTO_TCP,
         flags=socket.AI_NUMERICHOST,
     )
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Empty an error's frames: it and they refer to each other, and so hold the body until Python looks for garbage."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def _meaning(error: Exception) -> tuple[Failure, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import socket
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import textwrap
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping
 
 import pytest
 
@@ -132,6 +133,53 @@ def test_close_cancels_and_still_gives_every_outcome(receiver: Receiver) -> None
     assert sorted(key for key, _ in results) == list(range(20))  # type: ignore[type-var]
     assert {outcome.failure for _, outcome in results} == {Failure.LOCAL}
     assert {outcome.detail for _, outcome in results} == {"The sender was stopped before the answer came."}
+
+
+def test_what_has_not_begun_is_not_begun_by_the_end(receiver: Receiver) -> None:
+    """More than a turn of the loop begins: they are not sent into a session that is closing."""
+    receiver.answer(HANG)
+    sender = Sender(allowed_networks=LOOPBACK)
+    sender.submit([(number, request(receiver.url(), timeout=60)) for number in range(200)])
+    sender.close(timeout=10)
+    results = sender.collect(0)
+    assert sorted(key for key, _ in results) == list(range(200))  # type: ignore[type-var]
+    assert {outcome.failure for _, outcome in results} == {Failure.LOCAL}
+    assert {outcome.detail for _, outcome in results} == {"The sender was stopped before the answer came."}
+
+
+def test_a_request_that_ends_the_thread_is_alone_at_fault(
+    sender: Sender, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver.answer(HANG)
+    real = poster.outgoing_headers
+
+    def die(headers: Mapping[str, str]) -> dict[str, str]:
+        if "X-Kill" in headers:
+            raise SystemExit("killed")
+        return real(headers)
+
+    monkeypatch.setattr(poster, "outgoing_headers", die)
+    jobs: list[tuple[Hashable, Request]] = [(number, request(receiver.url(), timeout=60)) for number in range(100)]
+    jobs[50] = ("the one", jobs[50][1]._replace(headers={"X-Kill": "1"}))
+    sender.submit(jobs)
+    results = collect_all(sender)
+    assert len(results) == 100
+    assert {key for key, outcome in results if outcome.failure is not Failure.LOCAL} == {"the one"}
+
+
+def test_a_refused_connection_leaves_no_body_behind(sender: Sender) -> None:
+    """Nothing that Python's look for garbage must find: a body would be kept until then."""
+    body = bytes(1000)
+    before = sys.getrefcount(body)
+    gc.disable()
+    try:
+        sender.submit([(number, Request("http://127.0.0.1:1/", {}, body, 10)) for number in range(20)])
+        results = collect_all(sender)
+        sender.close()
+        assert {outcome.failure for _, outcome in results} == {Failure.CONNECTION}
+        assert sys.getrefcount(body) == before
+    finally:
+        gc.enable()
 
 
 def test_a_closed_sender_takes_nothing(receiver: Receiver) -> None:
