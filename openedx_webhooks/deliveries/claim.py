@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Hashable, Iterable, Sequence
-from itertools import groupby
-from typing import NamedTuple
 
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from openedx_webhooks.data import value
 from openedx_webhooks.deliveries.due import Looker, Walk
 from openedx_webhooks.deliveries.rooms import Rooms
 from openedx_webhooks.deliveries.sql import again, by_index, read_committed, skip_locked
@@ -29,9 +28,12 @@ LONGEST_LEASE = MAX_TIMEOUT + LEASE_MARGIN
 """Seconds; a lease that lies further ahead was written before the clock stepped back, and counts as expired."""
 
 
-class Job(NamedTuple):
+@value
+class Job:
     """One claimed delivery."""
 
+    key: tuple[int, str]
+    """The delivery's id and the claim's token: what is recorded without it changes nothing."""
     delivery_id: int
     event_id: int
     webhook_id: int
@@ -43,11 +45,10 @@ class Job(NamedTuple):
     """Made before this one."""
     due_at: str
     """As the database writes it: what is put back where the address is refused, so that the order stays."""
-    key: tuple[int, str]
-    """The delivery's id and the claim's token: what is recorded without it changes nothing."""
 
 
-class _Candidate(NamedTuple):
+@value
+class _Candidate:
     id: int
     webhook_id: int
     size: int
@@ -98,7 +99,7 @@ class Claimer:
             sql = " UNION ALL ".join([f"({select})"] * len(piece)) if len(piece) > 1 else select
             params = [value for webhook_id, room in piece for value in (webhook_id, *params_since, room)]
             rows = again(lambda s=sql, p=params: fetch(self._connection, s, p), connection=self._connection)  # type: ignore[misc]
-            found += map(_Candidate._make, rows)
+            found += [_Candidate(*row) for row in rows]
         return found
 
     def _fit(self, candidates: Iterable[_Candidate], walk: Walk) -> list[_Candidate]:
@@ -119,9 +120,10 @@ class Claimer:
         read_committed(self._connection)
         with transaction.atomic(using=self._connection.alias):
             jobs = self._lock([candidate.id for candidate in candidates], token)
-            by_timeout = sorted(jobs, key=lambda job: (timeouts[job.webhook_id], job.delivery_id))
-            for timeout, group in groupby(by_timeout, key=lambda job: timeouts[job.webhook_id]):
-                ids = [job.delivery_id for job in group]
+            by_timeout: dict[float, list[int]] = {}
+            for job in jobs:
+                by_timeout.setdefault(timeouts[job.webhook_id], []).append(job.delivery_id)
+            for timeout, ids in by_timeout.items():
                 execute(
                     self._connection,
                     f"UPDATE openedx_webhooks_delivery SET status = 'leased', token = %s, due_at = {self._later}"
@@ -140,7 +142,7 @@ class Claimer:
             f" {skip_locked(self._connection)}",
             [token],
         )
-        return [Job._make((*row, (row[0], token))) for row in rows]
+        return [Job((row[0], token), *row) for row in rows]
 
 
 def sweep(connection: BaseDatabaseWrapper, own: Collection[Hashable] = ()) -> int:

@@ -11,12 +11,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from datetime import UTC, datetime
+from functools import lru_cache
 
 from django.db import Error, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from openedx_webhooks.data import Outcome, Reply
+from openedx_webhooks.data import Outcome, Reply, value
 from openedx_webhooks.deliveries.claim import Job
 from openedx_webhooks.deliveries.retry import Verdict
 from openedx_webhooks.deliveries.sql import again, passing, read_committed, skip_locked
@@ -37,7 +38,8 @@ Keys = set[tuple[int, str]]
 """Of ``Job.key``."""
 
 
-class Result(NamedTuple):
+@value
+class Result:
     """One attempt, and what is to become of its delivery."""
 
     job: Job
@@ -49,9 +51,11 @@ class Result(NamedTuple):
     """When, on the monotonic clock."""
 
 
-class _Row(NamedTuple):
-    """An attempt as its table takes it."""
+@value
+class _Row:
+    """A result, and its attempt as the table takes it."""
 
+    result: Result
     literals: str
     """The delivery, the attempt's number, start and duration, and the HTTP status, as they stand in the SQL."""
     status: int | None
@@ -89,12 +93,12 @@ def record(connection: BaseDatabaseWrapper, results: Sequence[Result], tried: Ke
     """
     most = connection.features.max_query_params
     rows = ROWS if most is None else min(ROWS, most // TEXTS)
-    for piece in _pieces([(result, _row(result)) for result in results], rows):
+    for piece in _pieces(map(_row, results), rows):
         written, busy = _write_somehow(connection, piece, tried)
         yield Recorded(count=len(piece), written=written, busy=busy)
 
 
-_Piece = Sequence[tuple[Result, "_Row"]]
+_Piece = Sequence[_Row]
 _Split = tuple[list[Result], list[Result]]
 
 
@@ -106,17 +110,17 @@ def _write_somehow(connection: BaseDatabaseWrapper, piece: _Piece, tried: Keys) 
         if passing(error):
             raise
         log.warning("openedx_webhooks: %s attempts are recorded one by one: %s", len(piece), _code(error))
-    parts = [_write_one(connection, item, tried) for item in piece]
+    parts = [_write_one(connection, row, tried) for row in piece]
     return [r for own, _ in parts for r in own], [r for _, locked in parts for r in locked]
 
 
-def _write_one(connection: BaseDatabaseWrapper, item: tuple[Result, _Row], tried: Keys) -> _Split:
+def _write_one(connection: BaseDatabaseWrapper, row: _Row, tried: Keys) -> _Split:
     """Write one row as it is, else with fixed texts, else the delivery alone without its attempt."""
     last: Error | None = None
     for write in (
-        lambda: _write(connection, [item], tried),
-        lambda: _write(connection, [_plain(item)], tried),
-        lambda: _write(connection, [_plain(item)], tried, log_attempts=False),
+        lambda: _write(connection, [row], tried),
+        lambda: _write(connection, [_plain(row)], tried),
+        lambda: _write(connection, [_plain(row)], tried, log_attempts=False),
     ):
         try:
             return again(write, connection=connection)
@@ -124,18 +128,19 @@ def _write_one(connection: BaseDatabaseWrapper, item: tuple[Result, _Row], tried
             if passing(error):
                 raise
             last = error
-    log.error("openedx_webhooks: delivery %s could not be recorded: %s", item[0].job.delivery_id, _code(last))
+    log.error("openedx_webhooks: delivery %s could not be recorded: %s", row.result.job.delivery_id, _code(last))
     return [], []
 
 
-def _plain(item: tuple[Result, _Row]) -> tuple[Result, _Row]:
+def _plain(row: _Row) -> _Row:
     """Return the same attempt without a byte that came from outside."""
-    result, row = item
+    result = row.result
     error = UNWRITABLE if result.verdict.error else ""
     url = row.texts[0].encode("ascii", "replace").decode()
-    return (
-        result._replace(verdict=replace(result.verdict, error=error)),
-        row._replace(texts=(url, UNWRITABLE, UNWRITABLE, UNWRITABLE, error)),
+    return replace(
+        row,
+        result=replace(result, verdict=replace(result.verdict, error=error)),
+        texts=(url, UNWRITABLE, UNWRITABLE, UNWRITABLE, error),
     )
 
 
@@ -145,52 +150,62 @@ def _code(error: Exception | None) -> str:
     return f"{type(error).__name__} {number}".strip()
 
 
-def _pieces(items: Iterable[tuple[Result, _Row]], rows: int) -> Iterator[list[tuple[Result, _Row]]]:
-    piece: list[tuple[Result, _Row]] = []
+def _pieces(rows: Iterable[_Row], most: int) -> Iterator[list[_Row]]:
+    piece: list[_Row] = []
     size = 0
-    for item in items:
-        more = item[1].size
-        if piece and (len(piece) >= rows or size + more > PIECE):
+    for row in rows:
+        more = row.size
+        if piece and (len(piece) >= most or size + more > PIECE):
             yield piece
             piece, size = [], 0
-        piece.append(item)
+        piece.append(row)
         size += more
     if piece:
         yield piece
 
 
 def _write(connection: BaseDatabaseWrapper, piece: _Piece, tried: Keys, *, log_attempts: bool = True) -> _Split:
-    """Write a piece in one transaction.
+    """Write a piece in one transaction; return what is written, and what somebody has locked.
 
     What is in ``tried`` and has lost its token by now was written by an earlier try, whose commit took effect.
     """
     read_committed(connection)
     with transaction.atomic(using=connection.alias):
-        owned, locked = _lock(connection, [result.job for result, _ in piece])
-        own = [(result, row) for result, row in piece if result.job.key in owned]
+        owned, locked = _lock(connection, [row.result.job for row in piece])
+        own = [row for row in piece if row.result.job.key in owned]
         finished: dict[_End, list[int]] = {}
-        for result, row in own:
-            if result.verdict.status == "pending":
-                _postpone(connection, result, row)
+        for row in own:
+            result, verdict = row.result, row.result.verdict
+            if verdict.status == "pending":
+                _postpone(connection, row)
             else:
-                verdict = result.verdict
                 end = (verdict.status, verdict.reason, row.error, row.status, int(verdict.counts))
                 finished.setdefault(end, []).append(result.job.delivery_id)
         for end, ids in finished.items():
             _finish(connection, end, ids)
         if log_attempts:
-            _insert_attempts(connection, [row for result, row in own if result.verdict.counts])
+            _insert_attempts(connection, [row for row in own if row.result.verdict.counts])
         owned |= {key for key in tried if key[0] not in locked}
-        tried.update(result.job.key for result, _ in own)
-    for result, row in piece:
-        if result.job.key not in owned and result.job.delivery_id not in locked:
+        tried.update([row.result.job.key for row in own])
+    return _split(piece, owned, locked)
+
+
+def _split(piece: _Piece, owned: Keys, locked: set[int]) -> _Split:
+    written: list[Result] = []
+    busy: list[Result] = []
+    for row in piece:
+        job = row.result.job
+        if job.key in owned:
+            written.append(row.result)
+        elif job.delivery_id in locked:
+            busy.append(row.result)
+        else:
             log.warning(
                 "openedx_webhooks: delivery %s is another worker's by now; what came late (%s) changes nothing",
-                result.job.delivery_id,
+                job.delivery_id,
                 row.status or row.error,
             )
-    written = [r for r, _ in piece if r.job.key in owned]
-    return written, [r for r, _ in piece if r.job.delivery_id in locked and r.job.key not in owned]
+    return written, busy
 
 
 def _lock(connection: BaseDatabaseWrapper, jobs: Sequence[Job]) -> tuple[Keys, set[int]]:
@@ -219,17 +234,17 @@ def _finish(connection: BaseDatabaseWrapper, end: _End, ids: Sequence[int]) -> N
     )
 
 
-def _postpone(connection: BaseDatabaseWrapper, result: Result, row: _Row) -> None:
-    verdict = result.verdict
+def _postpone(connection: BaseDatabaseWrapper, row: _Row) -> None:
+    job, verdict = row.result.job, row.result.verdict
     due: str = utc_later_sql(connection)
     at: object = microseconds(verdict.delay or 0.0)
     if verdict.delay is None:
-        due, at = "%s", result.job.due_at
+        due, at = "%s", job.due_at
     execute(
         connection,
         "UPDATE openedx_webhooks_delivery SET status = 'pending', token = NULL, last_error = %s, last_status = %s,"
         f" attempts = attempts + %s, due_at = {due} WHERE id = %s",
-        [row.error, row.status, int(verdict.counts), at, result.job.delivery_id],
+        [row.error, row.status, int(verdict.counts), at, job.delivery_id],
     )
 
 
@@ -257,21 +272,31 @@ def _insert_attempts(connection: BaseDatabaseWrapper, rows: Sequence[_Row]) -> N
 
 
 def _row(result: Result) -> _Row:
-    job, outcome = result.job, result.outcome
-    url, sent, error = result.url, result.request_headers, result.verdict.error
-    status = None if outcome.reply is None else min(max(outcome.reply.status, 0), 32767)
-    came, body = ("", "") if outcome.reply is None else _answer(outcome.reply)
+    job, outcome, error = result.job, result.outcome, result.verdict.error
+    url, sent, reply = result.url, result.request_headers, outcome.reply
+    status = None if reply is None else min(max(reply.status, 0), 32767)
+    came, body = ("", "") if reply is None else _answer(reply)
     whole = "".join((url, sent, came, body, error))
     if not whole.isascii() or "\0" in whole:
         url, sent, came, body, error = map(_clean, (url, sent, came, body, error))
-    started = outcome.started_at.isoformat(" ", "microseconds")[:26]  # in UTC, and without saying so
     duration = min(max(round(outcome.duration * 1000), 0), 2**31 - 1)
-    literals = f"{job.delivery_id:d}, {job.attempts + 1:d}, '{started}', {duration:d}"
+    number, started = job.attempts + 1, _in_utc(outcome.started_at)
     return _Row(
-        literals=f"{literals}, {'NULL' if status is None else status}",
-        status=status,
-        texts=(url[:255], sent[:HEADERS_KEPT], came[:HEADERS_KEPT], body, error[:255]),
+        result,
+        f"{job.delivery_id:d}, {number}, '{started}', {duration}, {'NULL' if status is None else status}",
+        status,
+        (url[:255], sent[:HEADERS_KEPT], came[:HEADERS_KEPT], body, error[:255]),
     )
+
+
+def _in_utc(moment: datetime) -> str:
+    """Return an aware moment as the database writes it; ``isoformat`` is a fifth of what a row costs."""
+    return f"{_second(int(moment.timestamp()))}.{moment.microsecond:06}"
+
+
+@lru_cache(maxsize=64)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _answer(reply: Reply) -> tuple[str, str]:

@@ -15,7 +15,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from openedx_webhooks.data import Failure, Outcome, Request
@@ -102,7 +102,7 @@ class _Gathering:
             return self._timeout(index)
         try:
             outcome = blocking.post(
-                self._questions[index].request._replace(timeout=left),
+                replace(self._questions[index].request, timeout=left),
                 allowed_networks=terms.allowed_networks,
                 proxy=terms.proxy,
                 keep_body=terms.keep_body,

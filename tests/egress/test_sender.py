@@ -11,7 +11,8 @@ import textwrap
 import threading
 import time
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -19,7 +20,7 @@ from openedx_webhooks.data import Failure, Outcome, Request
 from openedx_webhooks.egress import poster
 from openedx_webhooks.egress.concurrent import Sender
 from openedx_webhooks.testing import HANG, Answer, Receiver
-from tests.egress.conftest import DNS, LOOPBACK
+from tests.egress.conftest import DNS, LOOPBACK, RawServer
 
 
 def request(url: str, timeout: float = 10) -> Request:
@@ -77,6 +78,27 @@ def test_names_that_hang_do_not_delay_the_healthy(receiver: Receiver, sender: Se
     [(key, outcome)] = sender.collect(10)
     assert key == "healthy"
     assert outcome.reply is not None
+
+
+def test_an_answer_that_would_change_the_protocol_keeps_no_connection(
+    sender: Sender, raw_server: Callable[..., RawServer]
+) -> None:
+    """The receiver answers before it has read the body, and never reads it."""
+
+    def talk(connection: socket.socket) -> None:
+        connection.recv(64)
+        connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n")
+        while True:  # until the other side is gone
+            time.sleep(0.02)
+            connection.sendall(b"x")
+
+    server = raw_server(talk)
+    url = f"http://127.0.0.1:{server.port}/"
+    sender.submit([(1, Request(url=url, headers={}, body=b"x" * 16 * 1024 * 1024, timeout=10))])
+    [(_, outcome)] = sender.collect(10)
+    assert outcome.reply is not None
+    assert outcome.reply.status == 101
+    assert server.done.wait(10), "the connection was closed"
 
 
 def test_collect_waits_for_as_many_as_asked(sender: Sender, receiver: Receiver) -> None:
@@ -160,7 +182,7 @@ def test_a_request_that_ends_the_thread_is_alone_at_fault(
 
     monkeypatch.setattr(poster, "outgoing_headers", die)
     jobs: list[tuple[Hashable, Request]] = [(number, request(receiver.url(), timeout=60)) for number in range(100)]
-    jobs[50] = ("the one", jobs[50][1]._replace(headers={"X-Kill": "1"}))
+    jobs[50] = ("the one", replace(jobs[50][1], headers={"X-Kill": "1"}))
     sender.submit(jobs)
     results = collect_all(sender)
     assert len(results) == 100
