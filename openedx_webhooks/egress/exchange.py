@@ -89,15 +89,18 @@ def outgoing_headers(headers: Mapping[str, str]) -> dict[str, str]:
         name = next(name for name, value in headers.items() if _BAD_VALUE.search(value))
         raise InvalidHeaders(f"The value of the header {name!r} holds a line break or another control character.")
     result = _ALWAYS.copy()
-    for name, value in headers.items():
-        if sent_as := _sent_as(name):
-            result[sent_as] = value.strip()
+    result.update(zip(_sent_as(*headers), map(str.strip, headers.values()), strict=True))
+    result.pop("", None)
     return result
 
 
 @functools.lru_cache(maxsize=1024)
-def _sent_as(name: str) -> str:
-    """Return the name to send a header under; nothing for one of ours."""
+def _sent_as(*names: str) -> tuple[str, ...]:
+    """Return the names to send these headers under; empty for one of ours."""
+    return tuple(map(_checked, names))
+
+
+def _checked(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise InvalidHeaders(f"The header name {name!r} holds a character that no header name may hold.")
     lower = name.lower()

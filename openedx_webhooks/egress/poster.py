@@ -16,7 +16,7 @@ import ssl
 import traceback
 from collections.abc import Coroutine, Sequence
 from contextvars import ContextVar
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -24,7 +24,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
-from openedx_webhooks.data import Failure, Outcome, Reply, Request
+from openedx_webhooks.data import Failure, Outcome, Reply, Request, value
 from openedx_webhooks.egress import resolver
 from openedx_webhooks.egress.exchange import (
     CUT_OFF,
@@ -44,7 +44,8 @@ _BESIDE_THE_BODY = 1024 * 1024
 """Bytes of an answer beside its body; more than one read (256 KiB) and the longest head that is accepted."""
 
 
-class _Exchange(NamedTuple):
+@value
+class _Exchange:
     target: Target
     watch: Stopwatch
 
@@ -72,8 +73,11 @@ class Poster:
         await self._session.close()
         await asyncio.sleep(0)  # the transports close in the loop's next turn
 
-    async def post(self, request: Request) -> Outcome:
-        """Return how a request ended. What it raises is a slip of ours, or CancelledError."""
+    async def post(self, request: Request, task: asyncio.Task[Any]) -> Outcome:
+        """Return how a request ended; ``task`` is the one that runs this, and nothing else of the kind.
+
+        What it raises is a slip of ours, or CancelledError.
+        """
         watch = Stopwatch(request.timeout)
         if request.timeout <= 0:
             return watch.timed_out()
@@ -83,7 +87,8 @@ class Poster:
             if self._proxy is not None:  # without one the socket's maker judges
                 judge_unresolved(target, self._allowed, by_proxy=True)
             _exchange.set(_Exchange(target, watch))
-            return watch.replied(await self._deadlines.cut(watch.deadline, self._reply(target, headers, request.body)))
+            reply = self._reply(target, headers, request.body)
+            return watch.replied(await self._deadlines.cut(task, watch.deadline, reply))
         except (InvalidURL, InvalidHeaders) as error:
             return watch.failed(Failure.URL, str(error))
         except AddressRefused as error:
@@ -104,24 +109,17 @@ class Poster:
         except BaseException:
             response.close()
             raise
-        if whole:
-            response.release()
-        else:
+        if not response.closed:  # at the answer's end aiohttp lets go of it by itself, but not where it was upgraded
             response.close()
         received = incoming_headers(response.headers.items(), "utf-8")
         return Reply(status=response.status, headers=received, body=kept, truncated=not whole)
 
     async def _first_bytes(self, content: aiohttp.StreamReader) -> tuple[bytes, bool]:
         """Return the bytes to keep, and whether they are the whole body."""
-        parts: list[bytes] = []
-        room = self._keep_body
-        while not content.at_eof():
-            part = await content.read(room + 1)
-            parts.append(part)
-            room -= len(part)
-            if room < 0:
-                return b"".join(parts)[: self._keep_body], False
-        return b"".join(parts), True
+        body, most = b"", self._keep_body
+        while len(body) <= most and not content.at_eof():
+            body += await content.read(most + 1 - len(body))
+        return body[:most], len(body) <= most
 
     def _new_session(self) -> aiohttp.ClientSession:
         direct = self._proxy is None
@@ -160,9 +158,11 @@ class _Deadlines:
         self._next = math.inf
         """When the timer goes off: at the earliest deadline there was when it was set, or sooner."""
 
-    async def cut(self, deadline: float, work: Coroutine[Any, Any, T]) -> T:
-        """Return what ``work`` returns; raise TimeoutError where it has not by then. For one piece of work per task."""
-        task = _this_task()
+    async def cut(self, task: asyncio.Task[Any], deadline: float, work: Coroutine[Any, Any, T]) -> T:
+        """Return what ``work`` returns; raise TimeoutError where it has not by then.
+
+        ``task`` is the one that runs this: it is cancelled at the deadline.
+        """
         self._running[task] = deadline
         if deadline < self._next:
             self._set_timer(deadline)
@@ -194,13 +194,6 @@ class _Deadlines:
             self._set_timer(min(self._running.values()))
 
 
-def _this_task() -> asyncio.Task[Any]:
-    task = asyncio.current_task()
-    if task is None:
-        raise RuntimeError("A request is sent by a task of its own.")
-    return task
-
-
 @functools.lru_cache(maxsize=4096)
 def _url(text: str) -> URL:
     return URL(text, encoded=True)
@@ -225,6 +218,7 @@ class _Bounded(ResponseHandler):
         super().__init__(loop)
         self._most = most
         self._room = most
+        self._was_paused = False
 
     def close(self) -> None:
         """Close at once also where the other side does not read: asyncio would wait for it, for ever."""
@@ -235,6 +229,15 @@ class _Bounded(ResponseHandler):
     def set_response_params(self, **params: Any) -> None:
         self._room = self._most
         super().set_response_params(**params)
+
+    def pause_reading(self) -> None:
+        self._was_paused = True
+        super().pause_reading()
+
+    def resume_reading(self, *how: Any, **more: Any) -> None:
+        """Resume what was paused; aiohttp 3.14 asks twice for each answer, and would go through parser and socket."""
+        if self._was_paused:
+            super().resume_reading(*how, **more)
 
     def data_received(self, data: bytes) -> None:
         self._room -= len(data)
