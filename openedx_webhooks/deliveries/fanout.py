@@ -53,6 +53,7 @@ def _fan_out(connection: BaseDatabaseWrapper, event_id: int) -> None:
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             incident.note("fan-out", f"Event {event_id} cannot be read: {type(error).__name__}.")
             return
-        for start in range(0, len(targets), ROWS):
-            outbox.insert_deliveries(connection, event_id, targets[start : start + ROWS], sizes)
+        with connection.cursor() as cursor:
+            for start in range(0, len(targets), ROWS):
+                outbox.insert_deliveries(cursor, event_id, targets[start : start + ROWS], sizes)
         execute(connection, f"UPDATE {table} SET fan_out = NULL WHERE id = %s", [event_id])

@@ -14,6 +14,7 @@ from typing import Any
 
 from django.db import connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
 
 from openedx_webhooks import app_settings, wakeup
 from openedx_webhooks.catalog import events as catalog
@@ -63,53 +64,52 @@ def _insert(connection: BaseDatabaseWrapper, payload: payloads.Payload, wanted: 
     bodies = {e: formats.render(payload, e, max_body=limit) for e in {Encoding.DEFAULT, *(s.encoding for s in wanted)}}
     targets = [(s.webhook_id, s.encoding) for s in wanted]
     later = len(targets) > MAX_IN_REQUEST
-    event_id = _insert_event(connection, payload, bodies, targets if later else None)
-    if not later:
-        insert_deliveries(connection, event_id, targets, {e: len(body) for e, body in bodies.items()})
+    with connection.cursor() as cursor:
+        event_id = _insert_event(cursor, payload, bodies, targets if later else None)
+        if not later:
+            insert_deliveries(cursor, event_id, targets, {e: len(body) for e, body in bodies.items()})
 
 
 def _insert_event(
-    connection: BaseDatabaseWrapper,
+    cursor: CursorWrapper,
     payload: payloads.Payload,
     bodies: Mapping[Encoding, str],
     fan_out: Sequence[tuple[int, Encoding]] | None,
 ) -> int:
     others = {e: body for e, body in bodies.items() if e != Encoding.DEFAULT}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {Event._meta.db_table} (message_id, name, event_type, course_keys, body, other_bodies,"
-            f" to_fan_out, fan_out, created) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, {utc_now_sql(connection)})",
-            [
-                payload.message_id,
-                payload.name,
-                payload.event_type,
-                "\n".join(payload.course_keys),
-                bodies[Encoding.DEFAULT],
-                json.dumps(others) if others else None,
-                fan_out is not None,
-                None if fan_out is None else json.dumps(fan_out),
-            ],
-        )
-        return int(cursor.lastrowid)
+    cursor.execute(
+        f"INSERT INTO {Event._meta.db_table} (message_id, name, event_type, course_keys, body, other_bodies,"
+        f" to_fan_out, fan_out, created) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, {utc_now_sql(cursor.db)})",
+        [
+            payload.message_id,
+            payload.name,
+            payload.event_type,
+            "\n".join(payload.course_keys),
+            bodies[Encoding.DEFAULT],
+            json.dumps(others) if others else None,
+            fan_out is not None,
+            None if fan_out is None else json.dumps(fan_out),
+        ],
+    )
+    return int(cursor.lastrowid)
 
 
 def insert_deliveries(
-    connection: BaseDatabaseWrapper,
+    cursor: CursorWrapper,
     event_id: int,
     targets: Sequence[tuple[int, Encoding]],
     sizes: Mapping[Encoding, int],
 ) -> None:
     """Write one pending delivery per target, due when the schedule's first entry says."""
-    now, due = utc_now_sql(connection), utc_later_sql(connection)
+    now, due = utc_now_sql(cursor.db), utc_later_sql(cursor.db)
     first = microseconds(app_settings.RETRY_SCHEDULE()[0])
     # Our own numbers and words stand in the text: as parameters they would be most of what ten webhooks cost.
     rows = [
         f"({event_id:d}, {webhook_id:d}, '{encoding.value}', {sizes[encoding]:d}, 'pending', 0, '', '', {now}, {due})"
         for webhook_id, encoding in targets
     ]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {Delivery._meta.db_table} (event_id, webhook_id, encoding, size, status, attempts,"
-            f" last_error, reason, created, due_at) VALUES {', '.join(rows)}",
-            [first] * len(rows),
-        )
+    cursor.execute(
+        f"INSERT INTO {Delivery._meta.db_table} (event_id, webhook_id, encoding, size, status, attempts,"
+        f" last_error, reason, created, due_at) VALUES {', '.join(rows)}",
+        [first] * len(rows),
+    )
