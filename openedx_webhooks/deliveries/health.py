@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -48,12 +49,15 @@ class HealthKeeper:
 
     def update(self, results: Iterable[Result]) -> None:
         """Take in recorded results, in the order in which they came."""
-        by_webhook: dict[int, list[Verdict]] = {}
+        by_webhook: defaultdict[int, list[Verdict]] = defaultdict(list)
         for result in results:
-            if result.verdict.about_receiver:
-                by_webhook.setdefault(result.job.webhook_id, []).append(result.verdict)
+            verdict, known = result.verdict, by_webhook[result.job.webhook_id]
+            # Successes in a row say no more than one of them.
+            if verdict.about_receiver and not (verdict.ok and known and known[-1].ok):
+                known.append(verdict)
         for webhook_id, verdicts in by_webhook.items():
-            self._update(webhook_id, verdicts)
+            if verdicts:
+                self._update(webhook_id, verdicts)
 
     def _update(self, webhook_id: int, verdicts: list[Verdict]) -> None:
         known = self._known.get(webhook_id) or self._load(webhook_id)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 
-SOCKETS = 500
+SOCKETS = 800
 """Requests under way in one drain."""
 MAX_BYTES = 64 * 1024 * 1024
 """Bytes of bodies under way in one drain."""
@@ -67,6 +67,13 @@ class Rooms:
     def free_bytes(self) -> int:
         """How many more bytes of bodies may start."""
         return max(self.max_bytes - self.bytes_in_flight, 0)
+
+    def half(self) -> int:
+        """Return how many requests may still be under way when it is time to refill: half, beside the silent ones."""
+        now = self._clock()
+        silent = sum(w.in_flight for w in self._webhooks.values() if self._is_silent(w, now))
+        others = self.in_flight - silent
+        return silent + others // 2 if others else silent // 2
 
     def learn(self, webhook_id: int, *, failing: bool) -> None:
         """Take over what is known of a webhook that this drain has not met yet."""
@@ -130,5 +137,8 @@ class Rooms:
             webhook.share, webhook.failing = min(webhook.share + 1, MOST), False
 
     @staticmethod
-    def _in_trouble(webhook: _Webhook, now: float) -> bool:
-        return webhook.failing or bool(webhook.in_flight and now - webhook.heard > SILENCE)
+    def _is_silent(webhook: _Webhook, now: float) -> bool:
+        return bool(webhook.in_flight and now - webhook.heard > SILENCE)
+
+    def _in_trouble(self, webhook: _Webhook, now: float) -> bool:
+        return webhook.failing or self._is_silent(webhook, now)

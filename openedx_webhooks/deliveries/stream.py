@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -33,20 +34,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FLUSH_ROWS, FLUSH_AFTER = 200, 0.05
+FLUSH_ROWS, FLUSH_AFTER = 300, 0.05
 """Results, or seconds since the first of them, that make a flush."""
 BUSY_PACE = 0.5
 """Seconds after which what could not be written, because of a lock or an outage, is tried again."""
 LOOK_PACE = 0.05
-"""Seconds between two looks while nothing new is due and requests are under way."""
+"""Seconds between two looks while requests are under way, unless half of them are back sooner: a claim of many costs
+little more than a claim of one."""
 LOOK_SHARE = 10
 """Times as long as a look took it waits at least: with many webhooks it takes longer."""
-REFILL_PACE = 0.02
-"""Seconds after a claim until the next, unless half of what is under way is back sooner: a claim of many costs little
-more than a claim of one."""
 WHOLE_PACE = 1.0
 """Seconds, or ``LOOK_SHARE`` times as long as it took, between two looks at what came due long ago."""
-FAN_OUT_PACE = 0.05
+FAN_OUT_PACE = 0.2
 """Seconds between two looks, beside requests under way, for events that are to be fanned out."""
 ROOM_PACE = 0.01
 """Seconds between two looks while deliveries are due that wait for room, and room becomes free."""
@@ -68,13 +67,10 @@ class Tally:
 
     def add(self, results: list[Result]) -> None:
         """Count results."""
-        for result in results:
-            if result.verdict.ok:
-                self.delivered += 1
-            elif result.verdict.status == Delivery.Status.FAILED:
-                self.failed += 1
-            else:
-                self.postponed += 1
+        count = Counter([result.verdict.status for result in results])
+        self.delivered += count["delivered"]
+        self.failed += count["failed"]
+        self.postponed += len(results) - count["delivered"] - count["failed"]
 
 
 class Stream:
@@ -190,8 +186,8 @@ class Stream:
                     return True
             if jobs := self._claimer.claim(self._walk):
                 self._start(jobs)
-                self._next_look = time.monotonic() + REFILL_PACE
-                self._refill_at = self._rooms.in_flight // 2
+                self._next_look = time.monotonic() + LOOK_PACE
+                self._refill_at = self._rooms.half()
                 return True
             if self._walk.cursor == 0 and begun:
                 if not (self._walk.recent and last):
@@ -275,9 +271,10 @@ class Stream:
     ) -> None:
         ok = verdict.ok if verdict.about_receiver else None
         self._rooms.finish(job.webhook_id, job.size, ok=ok, seconds=outcome.duration)
+        came = time.monotonic()
         if not self._done:
-            self._next_flush = time.monotonic() + FLUSH_AFTER
-        self._done.append(Result(job, url, request_headers, outcome, verdict, came=time.monotonic()))
+            self._next_flush = came + FLUSH_AFTER
+        self._done.append(Result(job, url, request_headers, outcome, verdict, came))
 
     def _flush(self) -> None:
         """Record what is done; what somebody has locked stays for the next flush, until its lease ends."""
@@ -296,9 +293,9 @@ class Stream:
 
     def _take_in(self, written: list[Result]) -> None:
         self._tally.add(written)
-        self._tried.difference_update(result.job.key for result in written)
+        self._tried.difference_update([result.job.key for result in written])
         for result in written:
-            if result.verdict.status == Delivery.Status.FAILED:
+            if result.verdict.status == "failed":
                 signals.delivery_failed.send_robust(
                     sender=Delivery,
                     delivery_id=result.job.delivery_id,

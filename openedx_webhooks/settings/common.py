@@ -38,7 +38,7 @@ def _deliveries(settings: Any) -> None:
     # .. setting_name: OPENEDX_WEBHOOKS_MAX_DRAINS
     # .. setting_default: 1
     # .. setting_description: How many drains of the outbox may run at the same time on the whole site, from 1 to 16.
-    #   One has up to 500 requests under way.
+    #   One has up to 800 requests under way.
     settings.OPENEDX_WEBHOOKS_MAX_DRAINS = app_settings.MAX_DRAINS.default
 
     # .. setting_name: OPENEDX_WEBHOOKS_CONFIG_TTL

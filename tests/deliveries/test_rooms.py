@@ -74,6 +74,18 @@ def test_webhooks_that_fall_silent_together_leave_room_for_the_others() -> None:
     assert room(rooms, 99) == FIRST
 
 
+def test_half_of_what_is_under_way_does_not_count_on_the_silent() -> None:
+    clock = Clock()
+    rooms = Rooms(clock=clock)
+    for _ in range(FIRST):
+        rooms.start(1, 10)
+    clock.now += SILENCE + 1
+    assert rooms.half() == FIRST // 2, "of nobody else"
+    for _ in range(FIRST):
+        rooms.start(2, 10)
+    assert rooms.half() == FIRST + FIRST // 2
+
+
 def test_where_not_all_fit_each_gets_its_part() -> None:
     rooms = Rooms(sockets=40)
     shares = rooms.shares(list(range(20)))

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -19,8 +20,9 @@ from django.utils import timezone
 from openedx_webhooks import egress, wakeup
 from openedx_webhooks.data import Outcome, Reply
 from openedx_webhooks.deliveries import claim, engine, fanout, record, retry, stream
-from openedx_webhooks.deliveries.claim import Claimer
+from openedx_webhooks.deliveries.claim import Claimer, Job
 from openedx_webhooks.deliveries.due import Walk
+from openedx_webhooks.deliveries.health import HealthKeeper
 from openedx_webhooks.deliveries.record import Result
 from openedx_webhooks.deliveries.rooms import Rooms
 from openedx_webhooks.models import Attempt, Delivery, Event, Incident, Webhook, WebhookHealth
@@ -71,6 +73,21 @@ def test_a_webhook_whose_address_is_refused_and_then_fails_counts_both(receiver:
     drain()
     health = WebhookHealth.objects.get()
     assert (health.refused_at, health.refusal, health.failures) == (None, "", 1)
+
+
+def test_of_mixed_outcomes_each_failure_since_the_last_success_counts(receiver: Receiver) -> None:
+    webhook = webhook_for(receiver)
+    refused = replace(OUTCOME, reply=Reply(status=500))
+    job = Job((1, "token"), 1, 1, webhook.pk, "default", 2, 0, "")
+    results = [
+        Result(job, webhook.webhook_url, "", outcome, retry.judge(outcome, 1, (0, 5), 0.0))
+        for outcome in (refused, OUTCOME, OUTCOME, refused, OUTCOME, OUTCOME, refused, refused, refused)
+    ]
+    HealthKeeper(connection).update(results)
+    health = WebhookHealth.objects.get()
+    assert health.failures == 3
+    assert health.last_success_at is not None
+    assert health.failing_since is not None
 
 
 def test_what_is_refused_keeps_its_place_and_expires_in_its_time(receiver: Receiver, settings: Any) -> None:

@@ -50,6 +50,10 @@ def test_every_setting_is_annotated_with_its_default() -> None:
     assert annotated() == {setting.name: str(setting.default) for setting in app_settings.all_settings()}
 
 
+def test_the_setting_of_drains_says_how_many_requests_one_has() -> None:
+    assert f"One has up to {rooms.SOCKETS} requests under way" in Path(common.__file__).read_text(encoding="utf-8")
+
+
 def test_every_setting_is_assigned_its_default_and_lists_are_the_sites_own() -> None:
     site: Any = SimpleNamespace()
     common.plugin_settings(site)
@@ -210,7 +214,7 @@ NUMBERS: list[tuple[str, str, float, str]] = [
     ("concepts/delivery", "the timeout and {} seconds", claim.LEASE_MARGIN, ""),
     ("concepts/delivery", "for {} hours at most", retry.LONGEST_RETRY_AFTER / 3600, ""),
     ("concepts/delivery", "for {} hour at most", retry.LONGEST_HOLD / 3600, "one"),
-    ("concepts/isolation", "A drain has {} of them", rooms.SOCKETS, ""),
+    ("concepts/isolation", "A drain has up to {} of them", rooms.SOCKETS, ""),
     ("concepts/isolation", "has at most {} requests under way in a process", exchange.SHARE, ""),
     ("concepts/isolation", "{} for one name at most", resolver.PER_NAME, "two"),
     ("concepts/isolation", "{} in all", resolver.THREADS, ""),
