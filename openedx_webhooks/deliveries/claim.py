@@ -97,7 +97,7 @@ class Claimer:
             if not piece:
                 continue
             sql = " UNION ALL ".join([f"({select})"] * len(piece)) if len(piece) > 1 else select
-            params = [value for webhook_id, room in piece for value in (webhook_id, *params_since, room)]
+            params = [number for webhook_id, room in piece for number in (webhook_id, *params_since, room)]
             rows = again(lambda s=sql, p=params: fetch(self._connection, s, p), connection=self._connection)  # type: ignore[misc]
             found += [_Candidate(*row) for row in rows]
         return found

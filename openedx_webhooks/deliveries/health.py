@@ -51,13 +51,13 @@ class HealthKeeper:
         """Take in recorded results, in the order in which they came."""
         by_webhook: defaultdict[int, list[Verdict]] = defaultdict(list)
         for result in results:
-            verdict, known = result.verdict, by_webhook[result.job.webhook_id]
-            # Successes in a row say no more than one of them.
-            if verdict.about_receiver and not (verdict.ok and known and known[-1].ok):
-                known.append(verdict)
+            verdict = result.verdict
+            if verdict.about_receiver:
+                verdicts = by_webhook[result.job.webhook_id]
+                if not (verdict.ok and verdicts and verdicts[-1].ok):  # successes in a row say no more than one of them
+                    verdicts.append(verdict)
         for webhook_id, verdicts in by_webhook.items():
-            if verdicts:
-                self._update(webhook_id, verdicts)
+            self._update(webhook_id, verdicts)
 
     def _update(self, webhook_id: int, verdicts: list[Verdict]) -> None:
         known = self._known.get(webhook_id) or self._load(webhook_id)

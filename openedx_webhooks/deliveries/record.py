@@ -290,7 +290,7 @@ def _row(result: Result) -> _Row:
 
 
 def _in_utc(moment: datetime) -> str:
-    """Return an aware moment as the database writes it; ``isoformat`` is a fifth of what a row costs."""
+    """Return an aware moment as the database writes it; ``isoformat`` is a quarter of what a row costs."""
     return f"{_second(int(moment.timestamp()))}.{moment.microsecond:06}"
 
 

@@ -189,7 +189,7 @@ class Sender:
     async def _send(self, number: int, request: Request) -> None:
         """Be one request's task; of one that is cancelled before its first step, ``_give_up`` makes the outcome."""
         try:
-            self._take(number, await self._poster.post(request, self._tasks[number]))
+            self._take(number, await self._poster.post(request))
         except asyncio.CancelledError:
             self._take(number, Stopwatch(0).failed(Failure.LOCAL, STOPPED))
         except BaseException as error:

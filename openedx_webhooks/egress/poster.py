@@ -73,11 +73,8 @@ class Poster:
         await self._session.close()
         await asyncio.sleep(0)  # the transports close in the loop's next turn
 
-    async def post(self, request: Request, task: asyncio.Task[Any]) -> Outcome:
-        """Return how a request ended; ``task`` is the one that runs this, and nothing else of the kind.
-
-        What it raises is a slip of ours, or CancelledError.
-        """
+    async def post(self, request: Request) -> Outcome:
+        """Return how a request ended. What it raises is a slip of ours, or CancelledError."""
         watch = Stopwatch(request.timeout)
         if request.timeout <= 0:
             return watch.timed_out()
@@ -87,8 +84,7 @@ class Poster:
             if self._proxy is not None:  # without one the socket's maker judges
                 judge_unresolved(target, self._allowed, by_proxy=True)
             _exchange.set(_Exchange(target, watch))
-            reply = self._reply(target, headers, request.body)
-            return watch.replied(await self._deadlines.cut(task, watch.deadline, reply))
+            return watch.replied(await self._deadlines.cut(watch.deadline, self._reply(target, headers, request.body)))
         except (InvalidURL, InvalidHeaders) as error:
             return watch.failed(Failure.URL, str(error))
         except AddressRefused as error:
@@ -158,11 +154,9 @@ class _Deadlines:
         self._next = math.inf
         """When the timer goes off: at the earliest deadline there was when it was set, or sooner."""
 
-    async def cut(self, task: asyncio.Task[Any], deadline: float, work: Coroutine[Any, Any, T]) -> T:
-        """Return what ``work`` returns; raise TimeoutError where it has not by then.
-
-        ``task`` is the one that runs this: it is cancelled at the deadline.
-        """
+    async def cut(self, deadline: float, work: Coroutine[Any, Any, T]) -> T:
+        """Return what ``work`` returns; raise TimeoutError where it has not by then. For one piece of work per task."""
+        task = _this_task()
         self._running[task] = deadline
         if deadline < self._next:
             self._set_timer(deadline)
@@ -192,6 +186,13 @@ class _Deadlines:
         self._next = math.inf
         if self._running:
             self._set_timer(min(self._running.values()))
+
+
+def _this_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("A request is sent by a task of its own.")
+    return task
 
 
 @functools.lru_cache(maxsize=4096)

@@ -168,15 +168,13 @@ def test_a_chunked_body(client: Client, receiver: Receiver) -> None:
     assert reply.body == b"abcdefg"
 
 
-@pytest.mark.parametrize("size", [1, 5, 700])
-def test_a_body_of_many_pieces_is_read_to_its_end(client: Client, receiver: Receiver, size: int) -> None:
-    """Of many small ones: aiohttp 3.14 stops reading the connection after 1,024 of them, and must go on."""
-    piece = b"%x\r\n%b\r\n" % (size, b"x" * size)
-    count = 14_000 // size
-    receiver.answer(Answer(raw=b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + piece * count + b"0\r\n\r\n"))
+def test_a_body_of_many_pieces_is_read_to_its_end(client: Client, receiver: Receiver) -> None:
+    """Of one byte each: aiohttp 3.14 stops reading the connection after 1,024 of them, and must go on."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    receiver.answer(Answer(raw=head + b"1\r\nx\r\n" * 14_000 + b"0\r\n\r\n"))
     reply = client(receiver.url()).reply
     assert reply is not None
-    assert (len(reply.body), reply.truncated) == (count * size, False)
+    assert (len(reply.body), reply.truncated) == (14_000, False)
 
 
 def test_an_endless_body_is_left(client: Client, receiver: Receiver) -> None:
@@ -225,20 +223,6 @@ def test_a_head_without_end_is_not_collected(client: Client, raw_server: Callabl
     assert outcome.failure is Failure.PROTOCOL
     assert server.done.wait(10)
     assert server.bytes_sent < 32 * 1024 * 1024
-
-
-def test_interim_answers_without_end_are_not_collected(client: Client, raw_server: Callable[..., RawServer]) -> None:
-    def talk(connection: socket.socket) -> None:
-        connection.recv(65536)
-        server.flood(connection, b"HTTP/1.1 100 Continue\r\n\r\n" * 4096)
-
-    server = raw_server(talk)
-    tracemalloc.start()
-    outcome = client(f"http://127.0.0.1:{server.port}/", timeout=2)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert outcome.reply is None
-    assert peak < 32 * 1024 * 1024
 
 
 def test_trailers_without_end_are_not_collected(client: Client, raw_server: Callable[..., RawServer]) -> None:

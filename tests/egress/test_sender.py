@@ -101,6 +101,18 @@ def test_an_answer_that_would_change_the_protocol_keeps_no_connection(
     assert server.done.wait(10), "the connection was closed"
 
 
+def test_interim_answers_without_end_end_the_request(sender: Sender, raw_server: Callable[..., RawServer]) -> None:
+    def talk(connection: socket.socket) -> None:
+        connection.recv(65536)
+        server.flood(connection, b"HTTP/1.1 100 Continue\r\n\r\n" * 4096)
+
+    server = raw_server(talk)
+    sender.submit([(1, request(f"http://127.0.0.1:{server.port}/", timeout=20))])
+    [(_, outcome)] = sender.collect(30)
+    assert outcome.failure is Failure.PROTOCOL, "long before its deadline"
+    assert server.done.wait(10)
+
+
 def test_collect_waits_for_as_many_as_asked(sender: Sender, receiver: Receiver) -> None:
     receiver.answer(lambda received: Answer(delay=0.3 if received.path == "/late" else 0))
     sender.submit([("early", request(receiver.url("/"))), ("late", request(receiver.url("/late")))])
