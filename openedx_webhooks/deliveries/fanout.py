@@ -53,7 +53,6 @@ def _fan_out(connection: BaseDatabaseWrapper, event_id: int) -> None:
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             incident.note("fan-out", f"Event {event_id} cannot be read: {type(error).__name__}.")
             return
-        with connection.cursor() as cursor:
-            for start in range(0, len(targets), ROWS):
-                outbox.insert_deliveries(cursor, event_id, targets[start : start + ROWS], sizes)
+        for start in range(0, len(targets), ROWS):
+            execute(connection, *outbox.deliveries(connection, event_id, targets[start : start + ROWS], sizes))
         execute(connection, f"UPDATE {table} SET fan_out = NULL WHERE id = %s", [event_id])

@@ -1,8 +1,8 @@
-"""Write one event and its deliveries: two INSERTs in one atomic block, and nothing else in the request.
+"""Write one event and its deliveries: two INSERTs, all or none, in one round trip, and nothing else in the request.
 
 Plain SQL, because this is the only work a learner waits for: due times are the database's UTC, and the ORM would
-cost more than the INSERTs. In ``atomic()`` an error stays inside the savepoint, and where there is no transaction
-an event is never there without its deliveries.
+cost more than the INSERTs. An error stays inside a savepoint, and where there is no transaction an event is never there
+without its deliveries.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 
 from django.db import connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.utils import CursorWrapper
 
 from openedx_webhooks import app_settings, wakeup
 from openedx_webhooks.catalog import events as catalog
 from openedx_webhooks.data import Encoding, Subscription
+from openedx_webhooks.deliveries.together import LAST_ID, Statement, all_or_none
 from openedx_webhooks.models import Delivery, Event
 from openedx_webhooks.models.clock import microseconds, utc_later_sql, utc_now_sql
 from openedx_webhooks.payloads import events as payloads
@@ -39,8 +39,7 @@ def record(
     if not wanted:
         return
     alias = router.db_for_write(Delivery)
-    with transaction.atomic(using=alias):
-        _insert(connections[alias], payload, wanted)
+    _insert(connections[alias], payload, wanted)
     # For every event: one remembered as registered is lost with the savepoint that it was registered in.
     transaction.on_commit(wakeup.notify, using=alias, robust=True)
 
@@ -63,53 +62,56 @@ def _insert(connection: BaseDatabaseWrapper, payload: payloads.Payload, wanted: 
     limit = app_settings.MAX_BODY()
     bodies = {e: formats.render(payload, e, max_body=limit) for e in {Encoding.DEFAULT, *(s.encoding for s in wanted)}}
     targets = [(s.webhook_id, s.encoding) for s in wanted]
-    later = len(targets) > MAX_IN_REQUEST
-    with connection.cursor() as cursor:
-        event_id = _insert_event(cursor, payload, bodies, targets if later else None)
-        if not later:
-            insert_deliveries(cursor, event_id, targets, {e: len(body) for e, body in bodies.items()})
+    if len(targets) > MAX_IN_REQUEST:
+        statements = [_event(connection, payload, bodies, fan_out=targets)]
+    else:
+        sizes = {e: len(body) for e, body in bodies.items()}
+        statements = [_event(connection, payload, bodies), deliveries(connection, LAST_ID, targets, sizes)]
+    all_or_none(connection, statements)
 
 
-def _insert_event(
-    cursor: CursorWrapper,
+def _event(
+    connection: BaseDatabaseWrapper,
     payload: payloads.Payload,
     bodies: Mapping[Encoding, str],
-    fan_out: Sequence[tuple[int, Encoding]] | None,
-) -> int:
+    fan_out: Sequence[tuple[int, Encoding]] | None = None,
+) -> Statement:
     others = {e: body for e, body in bodies.items() if e != Encoding.DEFAULT}
-    cursor.execute(
+    sql = (
         f"INSERT INTO {Event._meta.db_table} (message_id, name, event_type, course_keys, body, other_bodies,"
-        f" to_fan_out, fan_out, created) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, {utc_now_sql(cursor.db)})",
-        [
-            payload.message_id,
-            payload.name,
-            payload.event_type,
-            "\n".join(payload.course_keys),
-            bodies[Encoding.DEFAULT],
-            json.dumps(others) if others else None,
-            fan_out is not None,
-            None if fan_out is None else json.dumps(fan_out),
-        ],
+        f" to_fan_out, fan_out, created) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, {utc_now_sql(connection)})"
     )
-    return int(cursor.lastrowid)
+    return sql, [
+        payload.message_id,
+        payload.name,
+        payload.event_type,
+        "\n".join(payload.course_keys),
+        bodies[Encoding.DEFAULT],
+        json.dumps(others) if others else None,
+        fan_out is not None,
+        None if fan_out is None else json.dumps(fan_out),
+    ]
 
 
-def insert_deliveries(
-    cursor: CursorWrapper,
-    event_id: int,
+def deliveries(
+    connection: BaseDatabaseWrapper,
+    event_id: int | str,
     targets: Sequence[tuple[int, Encoding]],
     sizes: Mapping[Encoding, int],
-) -> None:
-    """Write one pending delivery per target, due when the schedule's first entry says."""
-    now, due = utc_now_sql(cursor.db), utc_later_sql(cursor.db)
-    first = microseconds(app_settings.RETRY_SCHEDULE()[0])
+) -> Statement:
+    """Return the INSERT of one pending delivery per target, due when the schedule's first entry says.
+
+    ``event_id`` is the event's id, or ``LAST_ID`` behind the event's own INSERT.
+    """
     # Our own numbers and words stand in the text: as parameters they would be most of what ten webhooks cost.
+    now = utc_now_sql(connection)
+    due = utc_later_sql(connection).replace("%s", str(microseconds(app_settings.RETRY_SCHEDULE()[0])))
     rows = [
-        f"({event_id:d}, {webhook_id:d}, '{encoding.value}', {sizes[encoding]:d}, 'pending', 0, '', '', {now}, {due})"
+        f"({event_id}, {webhook_id:d}, '{encoding.value}', {sizes[encoding]:d}, 'pending', 0, '', '', {now}, {due})"
         for webhook_id, encoding in targets
     ]
-    cursor.execute(
+    sql = (
         f"INSERT INTO {Delivery._meta.db_table} (event_id, webhook_id, encoding, size, status, attempts,"
-        f" last_error, reason, created, due_at) VALUES {', '.join(rows)}",
-        [first] * len(rows),
+        f" last_error, reason, created, due_at) VALUES {', '.join(rows)}"
     )
+    return sql, []

@@ -35,9 +35,10 @@ def test_two_inserts_in_one_savepoint() -> None:
     log_in()
     with transaction.atomic(), CaptureQueriesContext(connection) as queries:
         log_in()
-    kinds = [query["sql"].split()[0] for query in queries]
+    kinds = [statement.split()[0] for query in queries for statement in query["sql"].split("; ")]
     assert kinds == ["SAVEPOINT", "INSERT", "INSERT", "RELEASE"]
-    assert Delivery.objects.count() == 6
+    assert len(queries) == (1 if connection.vendor == "mysql" else 4)
+    assert [event.deliveries.count() for event in Event.objects.all()] == [3, 3]
 
 
 def test_what_is_rolled_back_is_never_sent(receiver: Receiver) -> None:
@@ -61,9 +62,7 @@ def test_without_a_transaction_an_event_is_never_there_without_its_deliveries(mo
     log_in()
 
     def refuse(execute, sql, params, many, context):  # type: ignore[no-untyped-def]
-        if sql.startswith("INSERT INTO openedx_webhooks_delivery"):
-            raise DatabaseError("killed between the two")
-        return execute(sql, params, many, context)
+        return execute(sql.replace("INTO openedx_webhooks_delivery", "INTO no_such_table"), params, many, context)
 
     with connection.execute_wrapper(refuse):
         log_in()
