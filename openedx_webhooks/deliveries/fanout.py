@@ -54,5 +54,6 @@ def _fan_out(connection: BaseDatabaseWrapper, event_id: int) -> None:
             incident.note("fan-out", f"Event {event_id} cannot be read: {type(error).__name__}.")
             return
         for start in range(0, len(targets), ROWS):
-            execute(connection, *outbox.deliveries(connection, event_id, targets[start : start + ROWS], sizes))
+            piece = targets[start : start + ROWS]
+            execute(connection, *outbox.insert_of_deliveries(connection, event_id, piece, sizes))
         execute(connection, f"UPDATE {table} SET fan_out = NULL WHERE id = %s", [event_id])

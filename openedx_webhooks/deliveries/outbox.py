@@ -1,4 +1,4 @@
-"""Write one event and its deliveries: two INSERTs, all or none, in one round trip, and nothing else in the request.
+"""Write one event and its deliveries: two INSERTs, all or none, and nothing else in the request.
 
 Plain SQL, because this is the only work a learner waits for: due times are the database's UTC, and the ORM would
 cost more than the INSERTs. An error stays inside a savepoint, and where there is no transaction an event is never there
@@ -63,14 +63,17 @@ def _insert(connection: BaseDatabaseWrapper, payload: payloads.Payload, wanted: 
     bodies = {e: formats.render(payload, e, max_body=limit) for e in {Encoding.DEFAULT, *(s.encoding for s in wanted)}}
     targets = [(s.webhook_id, s.encoding) for s in wanted]
     if len(targets) > MAX_IN_REQUEST:
-        statements = [_event(connection, payload, bodies, fan_out=targets)]
+        statements = [_insert_of_event(connection, payload, bodies, fan_out=targets)]
     else:
         sizes = {e: len(body) for e, body in bodies.items()}
-        statements = [_event(connection, payload, bodies), deliveries(connection, LAST_ID, targets, sizes)]
+        statements = [
+            _insert_of_event(connection, payload, bodies),
+            insert_of_deliveries(connection, None, targets, sizes),
+        ]
     all_or_none(connection, statements)
 
 
-def _event(
+def _insert_of_event(
     connection: BaseDatabaseWrapper,
     payload: payloads.Payload,
     bodies: Mapping[Encoding, str],
@@ -93,21 +96,22 @@ def _event(
     ]
 
 
-def deliveries(
+def insert_of_deliveries(
     connection: BaseDatabaseWrapper,
-    event_id: int | str,
+    event_id: int | None,
     targets: Sequence[tuple[int, Encoding]],
     sizes: Mapping[Encoding, int],
 ) -> Statement:
     """Return the INSERT of one pending delivery per target, due when the schedule's first entry says.
 
-    ``event_id`` is the event's id, or ``LAST_ID`` behind the event's own INSERT.
+    ``event_id`` is None behind the event's own INSERT: whatever id that was given.
     """
     # Our own numbers and words stand in the text: as parameters they would be most of what ten webhooks cost.
+    event = LAST_ID if event_id is None else f"{event_id:d}"
     now = utc_now_sql(connection)
     due = utc_later_sql(connection).replace("%s", str(microseconds(app_settings.RETRY_SCHEDULE()[0])))
     rows = [
-        f"({event_id}, {webhook_id:d}, '{encoding.value}', {sizes[encoding]:d}, 'pending', 0, '', '', {now}, {due})"
+        f"({event}, {webhook_id:d}, '{encoding.value}', {sizes[encoding]:d}, 'pending', 0, '', '', {now}, {due})"
         for webhook_id, encoding in targets
     ]
     sql = (

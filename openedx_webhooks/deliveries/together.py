@@ -1,9 +1,9 @@
 """Run statements that belong together, all or none, in one round trip where the database takes several at once.
 
-A savepoint and two INSERTs are four round trips, one after the other; where the database is another machine they are
+Two INSERTs in a savepoint are four round trips, one after the other; where the database is another machine they are
 most of what a learner waits for. MySQL and MariaDB run a text of several statements one by one and answer each, and
 mysqlclient, the platform's driver, asks for that unless ``OPTIONS`` say ``multi_statements: False``. What is behind the
-connection may refuse it all the same, a proxy say: then they are run one by one, and nothing is lost.
+connection may refuse it all the same, a proxy say: then they are run one by one.
 """
 
 from __future__ import annotations
@@ -12,25 +12,27 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
-from django.db import Error, transaction
+from django.db import Error, NotSupportedError, ProgrammingError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 Statement = tuple[str, Sequence[Any]]
 """SQL and its parameters, which are always given to the driver: a literal ``%`` is written ``%%``."""
 
 LAST_ID = "LAST_INSERT_ID()"
-"""In a statement, the id that the one before it generated; the same in each row of an INSERT (MySQL 8.4 Reference
+"""In a statement: the id that the one before it generated, the same in each row of an INSERT (MySQL 8.4 Reference
 Manual, 14.15, "Information Functions")."""
 _MULTI_STATEMENTS = 1 << 16
 """CLIENT_MULTI_STATEMENTS among the capability flags of MySQL's protocol."""
 _SAVEPOINT = "openedx_webhooks"
+"""Never released: setting it again replaces it. What is left of a text after an interrupt runs all the same, and would
+release it before it is rolled back to."""
 
 
 def all_or_none(connection: BaseDatabaseWrapper, statements: Sequence[Statement]) -> None:
     """Run statements so that an error undoes them alone: in a savepoint, or in a transaction where there is none.
 
     Raises what went wrong. As with ``atomic()``, a transaction that the server itself has ended, because of a deadlock
-    say, is marked as one to be rolled back.
+    say, is marked to be rolled back: what came after it would be committed without what came before.
     """
     if _takes_several(connection):
         with nullcontext() if connection.in_atomic_block else transaction.atomic(using=connection.alias):
@@ -52,29 +54,37 @@ def _one_by_one(connection: BaseDatabaseWrapper, statements: Sequence[Statement]
 
 
 def _in_one_trip(connection: BaseDatabaseWrapper, statements: Sequence[Statement]) -> bool:
-    """Return False where several at once are not taken; none has had an effect then."""
-    texts = [f"SAVEPOINT {_SAVEPOINT}", *(sql for sql, _ in statements), f"RELEASE SAVEPOINT {_SAVEPOINT}"]
-    answers = 0
+    """Run them as one text behind a savepoint; return False where that is refused and nothing of it is left."""
+    texts = [f"SAVEPOINT {_SAVEPOINT}", *(sql for sql, _ in statements)]
+    answers = 0  # the first is the savepoint's
     try:
         with connection.cursor() as cursor:
             cursor.execute("; ".join(texts), [value for _, params in statements for value in params])
             answers = 1
             while cursor.nextset():
                 answers += 1
-    except BaseException as error:
-        if answers:  # the first is the savepoint's
+    except (TypeError, ValueError):  # parameters that cannot be written: nothing was sent
+        raise
+    except (ProgrammingError, NotSupportedError):
+        if answers and not _undo(connection.alias):
+            raise
+        return False
+    except BaseException:
+        if answers:
             _undo(connection.alias)
-        elif isinstance(error, Error):
-            return False
+        else:  # a savepoint of this name may be an older one
+            transaction.set_rollback(True, using=connection.alias)
         raise
     if answers < len(texts):
         _undo(connection.alias)
     return answers == len(texts)
 
 
-def _undo(alias: str) -> None:
+def _undo(alias: str) -> bool:
+    """Undo what is ours and nothing else; where that is too late, mark the transaction and return False."""
     try:
         transaction.savepoint_rollback(_SAVEPOINT, using=alias)
-        transaction.savepoint_commit(_SAVEPOINT, using=alias)
     except Error:
         transaction.set_rollback(True, using=alias)
+        return False
+    return True

@@ -1,8 +1,10 @@
-"""The savepoint and the INSERTs in one round trip: what a server, a proxy or a lost connection may make of it."""
+"""The savepoint and the INSERTs as one text: what a server, a proxy, a lock or an interrupt may make of it."""
 
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,9 +16,12 @@ from django.db import Error, OperationalError, ProgrammingError, connection, tra
 from openedx_webhooks.deliveries.together import all_or_none
 from openedx_webhooks.models import Delivery, Event, Webhook
 from tests.deliveries.events import log_in
+from tests.services.conftest import wait_until
 from tests.services.test_mariadb import in_thread
 
 URL = "http://127.0.0.1:9/"
+SET_MULTI_STATEMENTS_OFF = 1
+"""MYSQL_OPTION_MULTI_STATEMENTS_OFF of MySQL's protocol."""
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +56,51 @@ def kinds(run: list[str]) -> list[str]:
     return [sql.split()[0] for sql in run]
 
 
-def test_one_round_trip_where_there_is_no_transaction_too() -> None:
+class Interrupt(BaseException):
+    """As a signal handler raises one: Celery's soft time limit, an operator's Ctrl-C."""
+
+
+def name_a_webhook(name: str) -> None:
+    """Do some work of the platform's."""
+    Webhook.objects.create(event="x", webhook_url=URL, description=name)
+
+
+def named() -> set[str]:
+    """Return what of ``name_a_webhook`` was committed."""
+    return set(Webhook.objects.exclude(description="").values_list("description", flat=True))
+
+
+@contextmanager
+def meanwhile(act: Callable[[int], object]) -> Iterator[None]:
+    """Have the INSERT of the deliveries wait for a lock, ``act`` on its connection's id, and then release the lock."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT CONNECTION_ID()")
+        (ident,) = cursor.fetchone()
+    locked = threading.Event()
+
+    def waits() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT 1 FROM information_schema.processlist WHERE id = %s AND info LIKE %s AND state LIKE %s",
+                [ident, "INSERT INTO openedx_webhooks_delivery%", "Waiting for table%"],
+            )
+            return cursor.fetchone() is not None
+
+    def hold() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("LOCK TABLES openedx_webhooks_delivery WRITE")
+            locked.set()
+            wait_until(waits)
+            act(ident)
+            cursor.execute("UNLOCK TABLES")
+
+    holder = in_thread(hold)
+    assert locked.wait(30)
+    yield
+    holder.join(30)
+
+
+def test_one_text_where_there_is_no_transaction_too() -> None:
     with statements() as run:
         log_in()
     assert kinds(run) == ["SAVEPOINT"]
@@ -60,14 +109,14 @@ def test_one_round_trip_where_there_is_no_transaction_too() -> None:
 
 def test_an_error_in_the_second_insert_undoes_the_first_alone(caplog: pytest.LogCaptureFixture) -> None:
     with transaction.atomic():
-        Webhook.objects.create(event="x", webhook_url=URL, description="before")
+        name_a_webhook("before")
         with statements(lambda sql: sql.replace("INTO openedx_webhooks_delivery", "INTO no_such_table")):
             log_in()
         assert recorded() == []
-        Webhook.objects.create(event="x", webhook_url=URL, description="after")
+        name_a_webhook("after")
         log_in()
     assert "ProgrammingError: 1146" in caplog.text
-    assert Webhook.objects.filter(description__in=["before", "after"]).count() == 2
+    assert named() == {"before", "after"}
     assert recorded() == [2]
 
 
@@ -85,34 +134,115 @@ def test_a_site_that_sends_one_statement_at_a_time() -> None:
     assert recorded() == [2]
 
 
-def _refuse_several(sql: str) -> str:
-    if "; " in sql:
-        raise ProgrammingError(1064, "one statement at a time")
-    return sql
-
-
-@pytest.mark.parametrize(
-    "proxy", [_refuse_several, lambda sql: sql.split("; ")[0]], ids=["refuses", "runs the first alone"]
-)
 @pytest.mark.parametrize("within", [True, False], ids=["in a transaction", "in none"])
-def test_behind_a_proxy_that_does_not_take_several_nothing_is_lost(
-    proxy: Callable[[str], str], within: bool, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("answered", [0, 1, 2])
+def test_behind_a_proxy_that_runs_the_first_ones_alone_nothing_is_lost(
+    answered: int, within: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def work() -> None:
-        with statements(proxy) as run:
-            log_in()
-        assert kinds(run)[0] == "SAVEPOINT"
-        assert kinds(run).count("INSERT") == 2
+    def shorten(sql: str) -> str:
+        texts = sql.split("; ")
+        if len(texts) > 1 and not answered:
+            raise ProgrammingError(1064, "one statement at a time")
+        return "; ".join(texts[:answered]) if len(texts) > 1 else sql
 
+    _record_one(shorten, within=within)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+@pytest.mark.parametrize("within", [True, False], ids=["in a transaction", "in none"])
+def test_where_the_server_refuses_several_nothing_is_lost(within: bool) -> None:
+    connection.ensure_connection()
+    connection.connection.set_server_option(SET_MULTI_STATEMENTS_OFF)
+    try:
+        _record_one(within=within)
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("at", ["INSERT INTO openedx_webhooks_event", "INSERT INTO openedx_webhooks_delivery"])
+def test_what_refuses_in_the_midst_loses_nothing(at: str) -> None:
+    _record_one(lambda sql: sql.replace(at, "NONSENSE") if "; " in sql else sql, within=True)
+
+
+def _record_one(change: Callable[[str], str] = str, *, within: bool) -> None:
+    """Emit one event; it is recorded once, one by one, and what the platform does around it is committed."""
     if within:
         with transaction.atomic():
-            work()
-            Webhook.objects.create(event="x", webhook_url=URL, description="after")
-        assert Webhook.objects.filter(description="after").exists()
+            name_a_webhook("before")
+            with statements(change) as run:
+                log_in()
+            name_a_webhook("after")
+        assert named() == {"before", "after"}
     else:
-        work()
+        with statements(change) as run:
+            log_in()
+    assert kinds([sql for sql in run if "; " not in sql]).count("INSERT") == 2
     assert recorded() == [2]
-    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_a_lock_that_is_waited_for_too_long_costs_the_event_alone() -> None:
+    with transaction.atomic():
+        name_a_webhook("before")
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION lock_wait_timeout = 1")
+        gone = threading.Event()
+        try:
+            with meanwhile(lambda _: gone.wait(30)):
+                log_in()
+                gone.set()
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute("SET SESSION lock_wait_timeout = DEFAULT")
+        name_a_webhook("after")
+        log_in()
+    assert named() == {"before", "after"}
+    assert recorded() == [2]
+
+
+def test_an_interrupt_costs_the_event_alone() -> None:
+    """It comes while the text runs to its end: what is undone afterwards must still be there to be undone."""
+
+    def interrupt(*_: object) -> None:
+        raise Interrupt
+
+    previous = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with transaction.atomic():
+            name_a_webhook("before")
+            with pytest.raises(Interrupt), meanwhile(lambda _: os.kill(os.getpid(), signal.SIGUSR1)):
+                log_in()
+            name_a_webhook("after")
+            assert recorded() == []
+            log_in()
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
+    assert named() == {"before", "after"}
+    assert recorded() == [2]
+
+
+def test_what_cannot_be_written_at_all_costs_the_event_alone() -> None:
+    with transaction.atomic():
+        name_a_webhook("before")
+        with pytest.raises(UnicodeEncodeError):
+            all_or_none(connection, [("UPDATE openedx_webhooks_webhook SET description = %s", ["\ud800"])])
+        name_a_webhook("after")
+    assert named() == {"before", "after"}
+
+
+@pytest.mark.parametrize("error", [Interrupt(), OperationalError(1213, "Deadlock")], ids=["interrupt", "deadlock"])
+def test_where_nobody_can_tell_what_was_done_the_transaction_is_rolled_back(error: BaseException) -> None:
+    """Before the first answer is known, what the server has undone or done cannot be told apart."""
+
+    def fail(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        execute(sql, params, many, context)
+        raise error
+
+    with transaction.atomic():
+        name_a_webhook("before")
+        with connection.execute_wrapper(fail), pytest.raises(type(error)):
+            all_or_none(connection, [("UPDATE openedx_webhooks_webhook SET description = %s", ["ours"])])
+        assert transaction.get_rollback()
+    assert named() == set()
 
 
 def test_a_deadlock_ends_the_whole_transaction_and_says_so() -> None:
@@ -147,14 +277,16 @@ def test_a_deadlock_ends_the_whole_transaction_and_says_so() -> None:
 
 
 def test_a_lost_connection_ends_the_transaction() -> None:
-    with pytest.raises(Error), transaction.atomic():
-        Webhook.objects.create(event="x", webhook_url=URL, description="before")
+    def kill(ident: int) -> None:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT CONNECTION_ID()")
-            (ident,) = cursor.fetchone()
-        in_thread(lambda: connection.cursor().execute(f"KILL CONNECTION {ident:d}")).join(30)
-        log_in()
-        Webhook.objects.create(event="x", webhook_url=URL, description="after")
+            cursor.execute(f"KILL CONNECTION {ident:d}")
+
+    with pytest.raises(Error), transaction.atomic():
+        name_a_webhook("before")
+        with meanwhile(kill):
+            log_in()
+        assert transaction.get_rollback()
+        name_a_webhook("after")
     connection.close()
-    assert not Webhook.objects.filter(description__in=["before", "after"]).exists()
+    assert named() == set()
     assert recorded() == []
