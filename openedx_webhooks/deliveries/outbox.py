@@ -1,8 +1,8 @@
 """Write one event and its deliveries: two INSERTs, all or none, and nothing else in the request.
 
 Plain SQL, because this is the only work a learner waits for: due times are the database's UTC, and the ORM would
-cost more than the INSERTs. An error stays inside a savepoint, and where there is no transaction an event is never there
-without its deliveries.
+cost more than the INSERTs. An error stays inside a savepoint, unless the server has ended the whole transaction, and
+where there is none an event is never there without its deliveries.
 """
 
 from __future__ import annotations

@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
-from django.db import Error, NotSupportedError, ProgrammingError, transaction
+from django.db import Error, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+from openedx_webhooks.deliveries.sql import passing
 
 Statement = tuple[str, Sequence[Any]]
 """SQL and its parameters, which are always given to the driver: a literal ``%`` is written ``%%``."""
@@ -24,19 +26,19 @@ Manual, 14.15, "Information Functions")."""
 _MULTI_STATEMENTS = 1 << 16
 """CLIENT_MULTI_STATEMENTS among the capability flags of MySQL's protocol."""
 _SAVEPOINT = "openedx_webhooks"
-"""Never released: setting it again replaces it. What is left of a text after an interrupt runs all the same, and would
-release it before it is rolled back to."""
+"""Never released: setting it again replaces it. After an interrupt the rest of the text runs all the same, and would
+have released what is to be rolled back to."""
 
 
 def all_or_none(connection: BaseDatabaseWrapper, statements: Sequence[Statement]) -> None:
     """Run statements so that an error undoes them alone: in a savepoint, or in a transaction where there is none.
 
-    Raises what went wrong. As with ``atomic()``, a transaction that the server itself has ended, because of a deadlock
-    say, is marked to be rolled back: what came after it would be committed without what came before.
+    Raises what went wrong. Where the server itself has ended the transaction, because of a deadlock say, or nobody can
+    tell, it is marked to be rolled back: what came after would be committed without what came before.
     """
     if _takes_several(connection):
         with nullcontext() if connection.in_atomic_block else transaction.atomic(using=connection.alias):
-            if _in_one_trip(connection, statements):
+            if _try_one_trip(connection, statements):
                 return
     with transaction.atomic(using=connection.alias):
         _one_by_one(connection, statements)
@@ -44,7 +46,8 @@ def all_or_none(connection: BaseDatabaseWrapper, statements: Sequence[Statement]
 
 def _takes_several(connection: BaseDatabaseWrapper) -> bool:
     connection.ensure_connection()
-    return connection.vendor == "mysql" and bool(getattr(connection.connection, "client_flag", 0) & _MULTI_STATEMENTS)
+    flags = (getattr(connection.connection, name, 0) for name in ("client_flag", "server_capabilities"))
+    return connection.vendor == "mysql" and all(flag & _MULTI_STATEMENTS for flag in flags)
 
 
 def _one_by_one(connection: BaseDatabaseWrapper, statements: Sequence[Statement]) -> None:
@@ -53,7 +56,7 @@ def _one_by_one(connection: BaseDatabaseWrapper, statements: Sequence[Statement]
             cursor.execute(sql.replace(LAST_ID, str(cursor.lastrowid)), params)
 
 
-def _in_one_trip(connection: BaseDatabaseWrapper, statements: Sequence[Statement]) -> bool:
+def _try_one_trip(connection: BaseDatabaseWrapper, statements: Sequence[Statement]) -> bool:
     """Run them as one text behind a savepoint; return False where that is refused and nothing of it is left."""
     texts = [f"SAVEPOINT {_SAVEPOINT}", *(sql for sql, _ in statements)]
     answers = 0  # the first is the savepoint's
@@ -63,28 +66,32 @@ def _in_one_trip(connection: BaseDatabaseWrapper, statements: Sequence[Statement
             answers = 1
             while cursor.nextset():
                 answers += 1
-    except (TypeError, ValueError):  # parameters that cannot be written: nothing was sent
-        raise
-    except (ProgrammingError, NotSupportedError):
-        if answers and not _undo(connection.alias):
+    except BaseException as error:
+        if not answers and isinstance(error, (TypeError, UnicodeError)):
+            raise  # parameters that cannot be written: nothing was sent
+        refused = isinstance(error, Error) and not passing(error)  # whatever a proxy calls it; else it is raised again
+        if answers:
+            refused = _undo(connection.alias) and refused
+        elif not refused:  # how far the server came is not known, and a savepoint of this name may be an older one
+            transaction.set_rollback(True, using=connection.alias)
+        if not refused:
             raise
         return False
-    except BaseException:
-        if answers:
-            _undo(connection.alias)
-        else:  # a savepoint of this name may be an older one
-            transaction.set_rollback(True, using=connection.alias)
-        raise
-    if answers < len(texts):
-        _undo(connection.alias)
-    return answers == len(texts)
+    if answers == len(texts):
+        return True
+    _undo(connection.alias)
+    return False
 
 
 def _undo(alias: str) -> bool:
     """Undo what is ours and nothing else; where that is too late, mark the transaction and return False."""
+    undone = False
     try:
         transaction.savepoint_rollback(_SAVEPOINT, using=alias)
+        undone = True
     except Error:
-        transaction.set_rollback(True, using=alias)
-        return False
-    return True
+        pass
+    finally:
+        if not undone:
+            transaction.set_rollback(True, using=alias)
+    return undone

@@ -41,7 +41,7 @@ _WHY = {
     "without the event": "The event itself is not in the other number: the platform's ``send_event``, and the body that"
     " is made of its arguments. The line below it has the event on both sides.",
     "a bare aiohttp loop": "The loop does nothing but sign and post. Counted in instructions, which no other machine on"
-    " the same host disturbs, a delivery is 1.56 times one of its posts: 0.95 to send it, the rest to claim, sign,"
+    " the same host disturbs, a delivery is 1.4 times one of its posts: 0.95 to send it, the rest to claim, sign,"
     " log and record it. Measured in time, the ratio moves with the host by a fifth in either direction. The database"
     " works on the same cores.",
     "two savepoints, four INSERTs": "The events and their bodies are in our number and not in the other.",

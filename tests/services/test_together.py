@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -57,7 +59,7 @@ def kinds(run: list[str]) -> list[str]:
 
 
 class Interrupt(BaseException):
-    """As a signal handler raises one: Celery's soft time limit, an operator's Ctrl-C."""
+    """As a signal handler raises one: an operator's Ctrl-C, a worker that is stopped."""
 
 
 def name_a_webhook(name: str) -> None:
@@ -71,12 +73,31 @@ def named() -> set[str]:
 
 
 @contextmanager
-def meanwhile(act: Callable[[int], object]) -> Iterator[None]:
-    """Have the INSERT of the deliveries wait for a lock, ``act`` on its connection's id, and then release the lock."""
+def deliveries_locked(act: Callable[[int], object]) -> Iterator[None]:
+    """Keep the INSERT of the deliveries waiting until ``act``, given the id of this thread's connection, returns."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT CONNECTION_ID()")
         (ident,) = cursor.fetchone()
     locked = threading.Event()
+
+    def hold() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("LOCK TABLES openedx_webhooks_delivery WRITE")
+            locked.set()
+            act(ident)
+            cursor.execute("UNLOCK TABLES")
+
+    holder = in_thread(hold)
+    try:
+        assert locked.wait(30)
+        yield
+    finally:
+        holder.join(60)
+        assert not holder.is_alive()
+
+
+def insert_waits(ident: int) -> None:
+    """Wait until the server has the INSERT of the deliveries wait, and the main thread waits for its answer."""
 
     def waits() -> bool:
         with connection.cursor() as cursor:
@@ -84,20 +105,11 @@ def meanwhile(act: Callable[[int], object]) -> Iterator[None]:
                 "SELECT 1 FROM information_schema.processlist WHERE id = %s AND info LIKE %s AND state LIKE %s",
                 [ident, "INSERT INTO openedx_webhooks_delivery%", "Waiting for table%"],
             )
-            return cursor.fetchone() is not None
+            there = cursor.fetchone() is not None
+        frame = sys._current_frames()[threading.main_thread().ident or 0]
+        return there and any(entry.name == "nextset" for entry in traceback.extract_stack(frame))
 
-    def hold() -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("LOCK TABLES openedx_webhooks_delivery WRITE")
-            locked.set()
-            wait_until(waits)
-            act(ident)
-            cursor.execute("UNLOCK TABLES")
-
-    holder = in_thread(hold)
-    assert locked.wait(30)
-    yield
-    holder.join(30)
+    wait_until(waits)
 
 
 def test_one_text_where_there_is_no_transaction_too() -> None:
@@ -135,17 +147,23 @@ def test_a_site_that_sends_one_statement_at_a_time() -> None:
 
 
 @pytest.mark.parametrize("within", [True, False], ids=["in a transaction", "in none"])
-@pytest.mark.parametrize("answered", [0, 1, 2])
-def test_behind_a_proxy_that_runs_the_first_ones_alone_nothing_is_lost(
-    answered: int, within: bool, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    "proxy",
+    [ProgrammingError(1064, "syntax"), OperationalError(1141, "not allowed"), OperationalError(4501, "sharing"), 1, 2],
+    ids=str,
+)
+def test_behind_a_proxy_that_refuses_or_runs_the_first_ones_alone_nothing_is_lost(
+    proxy: Error | int, within: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def shorten(sql: str) -> str:
+    def change(sql: str) -> str:
         texts = sql.split("; ")
-        if len(texts) > 1 and not answered:
-            raise ProgrammingError(1064, "one statement at a time")
-        return "; ".join(texts[:answered]) if len(texts) > 1 else sql
+        if len(texts) == 1:
+            return sql
+        if isinstance(proxy, Error):
+            raise proxy
+        return "; ".join(texts[:proxy])
 
-    _record_one(shorten, within=within)
+    _record_one(change, within=within)
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
@@ -187,10 +205,11 @@ def test_a_lock_that_is_waited_for_too_long_costs_the_event_alone() -> None:
             cursor.execute("SET SESSION lock_wait_timeout = 1")
         gone = threading.Event()
         try:
-            with meanwhile(lambda _: gone.wait(30)):
+            with deliveries_locked(lambda _: gone.wait(30)):
                 log_in()
                 gone.set()
         finally:
+            gone.set()
             with connection.cursor() as cursor:
                 cursor.execute("SET SESSION lock_wait_timeout = DEFAULT")
         name_a_webhook("after")
@@ -205,11 +224,15 @@ def test_an_interrupt_costs_the_event_alone() -> None:
     def interrupt(*_: object) -> None:
         raise Interrupt
 
+    def act(ident: int) -> None:
+        insert_waits(ident)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
     previous = signal.signal(signal.SIGUSR1, interrupt)
     try:
         with transaction.atomic():
             name_a_webhook("before")
-            with pytest.raises(Interrupt), meanwhile(lambda _: os.kill(os.getpid(), signal.SIGUSR1)):
+            with pytest.raises(Interrupt), deliveries_locked(act):
                 log_in()
             name_a_webhook("after")
             assert recorded() == []
@@ -218,6 +241,32 @@ def test_an_interrupt_costs_the_event_alone() -> None:
         signal.signal(signal.SIGUSR1, previous)
     assert named() == {"before", "after"}
     assert recorded() == [2]
+
+
+def test_savepoints_of_the_platform_before_and_around_events() -> None:
+    with transaction.atomic():
+        log_in()
+        with transaction.atomic():
+            log_in()
+            name_a_webhook("released")
+        with pytest.raises(ZeroDivisionError), transaction.atomic():
+            log_in()
+            name_a_webhook("rolled back")
+            raise ZeroDivisionError
+        with statements(lambda sql: sql.replace("INTO openedx_webhooks_delivery", "INTO no_such_table")):
+            log_in()
+        log_in()
+        name_a_webhook("after")
+    assert named() == {"released", "after"}
+    assert recorded() == [2, 2, 2]
+
+
+def test_in_a_transaction_that_is_to_be_rolled_back_nothing_is_written() -> None:
+    with transaction.atomic():
+        transaction.set_rollback(True)
+        log_in()
+        assert transaction.get_rollback()
+    assert recorded() == []
 
 
 def test_what_cannot_be_written_at_all_costs_the_event_alone() -> None:
@@ -263,8 +312,10 @@ def test_a_deadlock_ends_the_whole_transaction_and_says_so() -> None:
     holder = in_thread(other)
     assert locked.wait(30)
     with transaction.atomic():
-        Webhook.objects.filter(pk=second.pk).update(description="ours")
-        go_on.set()
+        try:
+            Webhook.objects.filter(pk=second.pk).update(description="ours")
+        finally:
+            go_on.set()
         with pytest.raises(OperationalError) as caught:
             all_or_none(
                 connection,
@@ -278,12 +329,13 @@ def test_a_deadlock_ends_the_whole_transaction_and_says_so() -> None:
 
 def test_a_lost_connection_ends_the_transaction() -> None:
     def kill(ident: int) -> None:
+        insert_waits(ident)
         with connection.cursor() as cursor:
             cursor.execute(f"KILL CONNECTION {ident:d}")
 
     with pytest.raises(Error), transaction.atomic():
         name_a_webhook("before")
-        with meanwhile(kill):
+        with deliveries_locked(kill):
             log_in()
         assert transaction.get_rollback()
         name_a_webhook("after")
