@@ -16,7 +16,7 @@ from openedx_webhooks.models.clock import execute, fetch
 EVENTS = 20
 """Events of one look."""
 ROWS = 150
-"""Deliveries of one INSERT, whose text is 20 kB then."""
+"""Deliveries of one INSERT, whose text is some 20 kB then."""
 
 
 def fan_out(connection: BaseDatabaseWrapper) -> int:

@@ -32,8 +32,9 @@ The events are the platform's own, about 1 kB each as they go over the wire; the
 ``BROKER_POOL_LIMIT = 0``, MariaDB with its default durability, and Redis. Receivers run in a process of their own.
 What an event costs in the request is measured inside ``transaction.atomic``, as ``ATOMIC_REQUESTS`` has it, without the
 commit. One worker process means one: signed and recorded deliveries of ten webhooks that all want the event. The bare
-loop signs and posts the same bytes with aiohttp, 32 at once, and records nothing. ``openedx-webhooks`` 22.0.0 and
-``django-webhook`` 0.0.15 run in environments of their own, driven by what they document.
+loop signs and posts the same bytes with aiohttp, 32 at once, and records nothing; beside it, each round is three short
+ones, in turns. ``openedx-webhooks`` 22.0.0 and ``django-webhook`` 0.0.15 run in environments of their own, driven by
+what they document.
 """
 
 
